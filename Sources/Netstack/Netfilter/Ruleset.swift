@@ -1,0 +1,145 @@
+// Tables and chains of rules as one value, written by agents and printed as iptables-save(8) prints them.
+// User chains are listed alphabetically and built-in ones in hook order, as iptables 1.8.9 does.
+
+/// The tables packets meet, in the order the kernel's hook priorities give them.
+public enum TableName: String, Hashable, Sendable, CaseIterable {
+    case raw, mangle, nat, filter, security
+
+    /// The built-in chains of the table, in hook order.
+    public var builtInChains: [Hook] {
+        switch self {
+        case .raw: [.prerouting, .output]
+        case .mangle: [.prerouting, .input, .forward, .output, .postrouting]
+        case .nat: [.prerouting, .input, .output, .postrouting]
+        case .filter, .security: [.input, .forward, .output]
+        }
+    }
+}
+
+/// The five places of the packet path where netfilter looks.
+public enum Hook: Int, Hashable, Sendable, CaseIterable {
+    case prerouting, input, forward, output, postrouting
+
+    /// The built-in chain of that hook.
+    public var chainName: String {
+        switch self {
+        case .prerouting: "PREROUTING"
+        case .input: "INPUT"
+        case .forward: "FORWARD"
+        case .output: "OUTPUT"
+        case .postrouting: "POSTROUTING"
+        }
+    }
+}
+
+/// What a built-in chain does with a packet no rule decided on.
+public enum ChainPolicy: String, Hashable, Sendable {
+    case accept = "ACCEPT"
+    case drop = "DROP"
+}
+
+/// A named list of rules. Only built-in chains have a policy.
+public struct Chain: Hashable, Sendable {
+    public let name: String
+    public var policy: ChainPolicy?
+    public var rules: [Rule]
+    /// Who wrote the chain (`kube-proxy`, `flannel`, ...); nil for built-in chains.
+    public var agent: String?
+
+    public init(name: String, policy: ChainPolicy? = nil, rules: [Rule] = [], agent: String? = nil) {
+        self.name = name
+        self.policy = policy
+        self.rules = rules
+        self.agent = agent
+    }
+}
+
+/// One table: built-in chains first, then user chains in order of creation.
+public struct Table: Hashable, Sendable {
+    public let name: TableName
+    public private(set) var chains: [Chain]
+    private var positions: [String: Int]
+
+    public init(_ name: TableName) {
+        self.name = name
+        chains = name.builtInChains.map { Chain(name: $0.chainName, policy: .accept) }
+        positions = Dictionary(uniqueKeysWithValues: chains.enumerated().map { ($1.name, $0) })
+    }
+
+    /// The chain of that name; reading an absent one gives nil.
+    public subscript(_ chain: String) -> Chain? { positions[chain].map { chains[$0] } }
+
+    public func position(of chain: String) -> Int? { positions[chain] }
+
+    /// Makes the chain if it is absent (`iptables -N`).
+    public mutating func create(_ chain: String, agent: String? = nil) {
+        guard positions[chain] == nil else { return }
+        positions[chain] = chains.count
+        chains.append(Chain(name: chain, agent: agent))
+    }
+
+    /// Adds a rule at the end of a chain (`iptables -A`), making the chain if needed.
+    public mutating func append(_ rule: Rule, to chain: String) {
+        create(chain)
+        if let position = positions[chain] { chains[position].rules.append(rule) }
+    }
+
+    /// Adds a rule at the head of a chain (`iptables -I`), making the chain if needed.
+    public mutating func insert(_ rule: Rule, at index: Int = 0, in chain: String) {
+        create(chain)
+        if let position = positions[chain] { chains[position].rules.insert(rule, at: index) }
+    }
+
+    public mutating func setPolicy(_ policy: ChainPolicy, of hook: Hook) {
+        if let position = positions[hook.chainName] { chains[position].policy = policy }
+    }
+}
+
+/// All tables of one namespace.
+public struct Ruleset: Hashable, Sendable {
+    public private(set) var tables: [Table]
+
+    /// Tables without rules: every chain empty, every policy ACCEPT.
+    public init() { tables = TableName.allCases.map(Table.init) }
+
+    public subscript(_ name: TableName) -> Table {
+        _read { yield tables[Self.position(name)] }
+        _modify { yield &tables[Self.position(name)] }
+    }
+
+    private static func position(_ name: TableName) -> Int {
+        switch name {
+        case .raw: 0
+        case .mangle: 1
+        case .nat: 2
+        case .filter: 3
+        case .security: 4
+        }
+    }
+
+    public var isEmpty: Bool {
+        tables.allSatisfy { table in table.chains.allSatisfy { $0.rules.isEmpty && $0.policy != .drop && $0.policy != nil } }
+    }
+}
+
+extension Ruleset {
+    /// The text of iptables-save without comment lines and counters. Tables nobody touched are left out, as
+    /// the kernel leaves out tables that were never asked for.
+    public func savedText() -> String {
+        var text = ""
+        for name in [TableName.mangle, .raw, .filter, .nat, .security] {
+            let table = self[name]
+            let untouched = table.chains.allSatisfy { $0.policy == .accept && $0.rules.isEmpty }
+            if untouched { continue }
+            text += "*\(name.rawValue)\n"
+            let builtIn = table.chains.filter { $0.policy != nil }
+            let user = table.chains.filter { $0.policy == nil }.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+            for chain in builtIn + user { text += ":\(chain.name) \(chain.policy?.rawValue ?? "-") [0:0]\n" }
+            for chain in builtIn + user {
+                for rule in chain.rules { text += "-A \(chain.name) \(rule)\n" }
+            }
+            text += "COMMIT\n"
+        }
+        return text
+    }
+}
