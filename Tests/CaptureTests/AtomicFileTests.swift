@@ -110,6 +110,29 @@ struct AtomicFileTests {
         #expect(directory.names.isEmpty)
     }
 
+    @Test func `a write that runs out of room leaves no file`() async {
+        // In a process of its own, because the limit holds for a whole process.
+        await #expect(processExitsWith: .success) {
+            let directory = TemporaryDirectory()
+            let path = directory.file("a.pcap")
+            var limit = rlimit(rlim_cur: 4096, rlim_max: 4096)
+            #if canImport(Glibc)
+                setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
+            #else
+                setrlimit(RLIMIT_FSIZE, &limit)
+            #endif
+            signal(SIGXFSZ, SIG_IGN)
+            do {
+                let file = try AtomicFile(path)
+                let error = #expect(throws: CaptureFileError.self) {
+                    try file.write([UInt8](repeating: 0, count: 8192))
+                }
+                #expect(error?.description == "cannot write '\(path)': File too large")
+            }
+            #expect(directory.names.isEmpty)
+        }
+    }
+
     @Test func `a capture file is read from disk`() throws {
         let path = directory.file("a.pcapng")
         try write(Sample.pcapng, to: path)
