@@ -70,10 +70,10 @@ public enum Match: Hashable, Sendable {
     case addressType(source: Negatable<AddressType>? = nil, destination: Negatable<AddressType>? = nil)
     /// `-m statistic --mode random`: the chance in units of 2^-31, as the kernel keeps it.
     case random(chance: UInt32)
-    /// `-m recent --rcheck --seconds S --reap --name N`, by source address.
-    case recentCheck(name: String, seconds: UInt32)
+    /// `-m recent --rcheck --seconds S --reap --name N`, by source address. The family decides the mask printed.
+    case recentCheck(name: String, seconds: UInt32, family: AddressFamily = .ipv4)
     /// `-m recent --set --name N`, by source address.
-    case recentSet(name: String)
+    case recentSet(name: String, family: AddressFamily = .ipv4)
     /// `-m nfacct`: counts, and matches always.
     case accounting(name: String)
 }
@@ -99,10 +99,10 @@ extension Match: CustomStringConvertible {
             return text
         case .random(let chance):
             return "-m statistic --mode random --probability \(probabilityText(chance))"
-        case .recentCheck(let name, let seconds):
-            return "-m recent --rcheck --seconds \(seconds) --reap --name \(name) --mask 255.255.255.255 --rsource"
-        case .recentSet(let name):
-            return "-m recent --set --name \(name) --mask 255.255.255.255 --rsource"
+        case .recentCheck(let name, let seconds, let family):
+            return "-m recent --rcheck --seconds \(seconds) --reap --name \(name) --mask \(fullMask(family)) --rsource"
+        case .recentSet(let name, let family):
+            return "-m recent --set --name \(name) --mask \(fullMask(family)) --rsource"
         case .accounting(let name):
             // Two blanks: iptables 1.8.9 prints it so.
             return "-m nfacct --nfacct-name  \(name)"
@@ -118,6 +118,11 @@ private func quoted(_ text: String) -> String {
     if plain && !text.isEmpty { return text }
     let escaped = text.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : String($0) }.joined()
     return "\"\(escaped)\""
+}
+
+/// The mask iptables prints for a list keyed by whole addresses.
+private func fullMask(_ family: AddressFamily) -> String {
+    family == .ipv4 ? "255.255.255.255" : "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
 }
 
 func portText(_ range: ClosedRange<UInt16>) -> String {

@@ -1,0 +1,271 @@
+// kube-proxy's iptables mode for one family: pkg/proxy/iptables/proxier.go of Kubernetes 1.36. What it would feed to
+// iptables-restore in a full sync is built here as typed rules. Simplified: no partial syncs, because a ruleset is a
+// pure function of its inputs and is built anew; services stand in sorted order where kube-proxy's order is random.
+
+internal import Addressing
+public import Kubernetes
+public import Netstack
+
+/// Everything about a node that reaches its rules. Nodes with equal profiles get equal rulesets, so one ruleset (and
+/// what was compiled from it) can serve all of them.
+public struct IPTablesProfile: Hashable, Sendable {
+    var detector: LocalDetector
+    /// Nil when every local address takes node-port traffic.
+    var nodePortAddresses: [IPAddress]?
+    var hasAccounting: Bool
+    var isConntrackLiberal: Bool
+    /// For each service port that looks different from different nodes, in order, how it looks from this one.
+    var views: [ServicePortView]
+}
+
+/// How a service port looks from one node.
+struct ServicePortView: Hashable, Sendable {
+    var selection: EndpointSelection
+    /// Whether the node's own address is inside the load balancer's source ranges.
+    var rangesHoldNode = false
+}
+
+/// The iptables mode of kube-proxy. Made once for a cluster and family; a node's rules are then mostly put together
+/// from parts all nodes share.
+public struct IPTablesProxy: Sendable {
+    /// The name chains made here carry as their agent.
+    public static let agent = "kube-proxy"
+
+    public let index: ServiceIndex
+    public let configuration: KubeProxyConfiguration
+
+    let writer: ServiceRuleWriter
+    /// Per service port: its rules if they are the same on every node, else nil.
+    private let sharedRules: [ServiceRules?]
+    /// Which service ports look different from different nodes.
+    private let nodeDependent: [Int]
+    private let nodePortAddresses: NodePortAddresses
+
+    public init(index: ServiceIndex, configuration: KubeProxyConfiguration) {
+        self.index = index
+        self.configuration = configuration
+        let family = index.family
+        nodePortAddresses = NodePortAddresses(configuration.nodePortAddresses, family: family)
+        let writer = ServiceRuleWriter(
+            family: family, configuration: configuration,
+            localhostNodePorts: configuration.iptables.localhostNodePorts && nodePortAddresses.includesLoopback,
+            hasManyEndpoints: index.endpointCount > 1000)
+        self.writer = writer
+
+        let isDetectorShared = configuration.detectLocalMode != .nodeCIDR
+        let detector = LocalDetector(configuration, podCIDRs: [], family: family)
+        var sharedRules: [ServiceRules?] = []
+        var nodeDependent: [Int] = []
+        for (position, port) in index.ports.enumerated() {
+            if port.usesLocalEndpoints || port.followsHints || writer.comparesSources(port) {
+                nodeDependent.append(position)
+                sharedRules.append(nil)
+            } else if isDetectorShared {
+                // No node has the empty name, and without hints and local policies none needs one.
+                let view = ServicePortView(selection: port.selection(onNode: "", zone: nil))
+                sharedRules.append(writer.rules(for: port, seenAs: view, detector: detector, hasAccounting: true))
+            } else {
+                sharedRules.append(nil)
+            }
+        }
+        self.sharedRules = sharedRules
+        self.nodeDependent = nodeDependent
+    }
+
+    /// What of the node decides its rules.
+    public func profile(of node: NodeView) -> IPTablesProfile {
+        let nodeIP = nodeIP(of: node)
+        return IPTablesProfile(
+            detector: LocalDetector(configuration, podCIDRs: node.podCIDRs, family: index.family),
+            nodePortAddresses: nodePortAddresses.addresses(of: node, nodeIP: nodeIP, family: index.family),
+            hasAccounting: node.hasAccounting,
+            isConntrackLiberal: node.isConntrackLiberal || configuration.conntrack.tcpBeLiberal,
+            views: nodeDependent.map { position in
+                let port = index.ports[position]
+                return ServicePortView(
+                    selection: port.selection(onNode: node.name, zone: node.zone),
+                    rangesHoldNode: port.sourceRanges.contains { $0.contains(nodeIP) })
+            })
+    }
+
+    /// The rules kube-proxy alone leaves on a clean node.
+    public func ruleset(for profile: IPTablesProfile) -> Ruleset {
+        var ruleset = Ruleset()
+        install(for: profile, into: &ruleset)
+        return ruleset
+    }
+
+    /// Adds kube-proxy's chains to a ruleset that has none of them yet. Its jumps go to the head of the built-in
+    /// chains, so rules of other agents may be there already or come later.
+    public func install(for profile: IPTablesProfile, into ruleset: inout Ruleset) {
+        installSkeleton(for: profile, into: &ruleset)
+        var view = 0
+        for (position, port) in index.ports.enumerated() {
+            let isNodeDependent = view < nodeDependent.count && nodeDependent[view] == position
+            let needsNoCounters = !profile.hasAccounting && port.nodePort != nil
+            if let shared = sharedRules[position], !needsNoCounters {
+                shared.install(into: &ruleset)
+            } else {
+                let seen =
+                    isNodeDependent
+                    ? profile.views[view] : ServicePortView(selection: port.selection(onNode: "", zone: nil))
+                writer.rules(for: port, seenAs: seen, detector: profile.detector, hasAccounting: profile.hasAccounting)
+                    .install(into: &ruleset)
+            }
+            if isNodeDependent { view += 1 }
+        }
+        installNodePortJumps(for: profile, into: &ruleset)
+    }
+
+    /// The node's own address; a concrete bindAddress takes its place, and loopback that of an unknown one.
+    private func nodeIP(of node: NodeView) -> IPAddress {
+        let family = index.family
+        if let bound = IPAddress(configuration.bindAddress), bound.family == family, !bound.isAny { return bound }
+        return node.hostAddresses.first { $0.family == family } ?? .loopback(family)
+    }
+
+    // MARK: - The rules every node has
+
+    private func installSkeleton(for profile: IPTablesProfile, into ruleset: inout Ruleset) {
+        for chain in FilterChain.allCases { ruleset[.filter].create(chain.rawValue, agent: Self.agent) }
+        for chain in NATChain.allCases { ruleset[.nat].create(chain.rawValue, agent: Self.agent) }
+        ruleset[.mangle].create(FilterChain.canary.rawValue, agent: Self.agent)
+        installFilterJumps(into: &ruleset[.filter])
+        installNATJumps(into: &ruleset[.nat])
+        installFilterRules(for: profile, into: &ruleset[.filter])
+        installNATRules(into: &ruleset[.nat])
+    }
+
+    /// kube-proxy inserts each jump at the head, so the last one inserted stands first. Listed here as they stand.
+    private func installFilterJumps(into table: inout Table) {
+        let new = Match.connectionState(Negatable(.new))
+        func jump(_ chain: FilterChain, _ matches: Match...) -> Rule {
+            Rule(matches: matches, target: .jump(chain.rawValue))
+        }
+        let guardLoopback = jump(.firewall)
+        let guardLoadBalancers = jump(.proxyFirewall, new, .comment("kubernetes load balancer firewall"))
+        let healthChecks = jump(.nodePorts, .comment("kubernetes health check service ports"))
+        let external = jump(.externalServices, new, .comment("kubernetes externally-visible service portals"))
+        let forward = jump(.forward, .comment("kubernetes forwarding rules"))
+        let services = jump(.services, new, .comment("kubernetes service portals"))
+
+        let jumps: [(Hook, [Rule])] = [
+            (.input, [guardLoopback, guardLoadBalancers, healthChecks, external]),
+            (.forward, [guardLoadBalancers, forward, services, external]),
+            (.output, [guardLoopback, guardLoadBalancers, services]),
+        ]
+        for (hook, rules) in jumps {
+            for rule in rules.reversed() { table.insert(rule, in: hook.chainName) }
+        }
+    }
+
+    private func installNATJumps(into table: inout Table) {
+        let services = Rule(
+            matches: [.comment("kubernetes service portals")], target: .jump(NATChain.services.rawValue))
+        let postrouting = Rule(
+            matches: [.comment("kubernetes postrouting rules")], target: .jump(NATChain.postrouting.rawValue))
+        table.insert(services, in: Hook.prerouting.chainName)
+        table.insert(services, in: Hook.output.chainName)
+        table.insert(postrouting, in: Hook.postrouting.chainName)
+    }
+
+    private func installFilterRules(for profile: IPTablesProfile, into table: inout Table) {
+        // route_localnet is on for node ports on 127.0.0.1, so martian loopback packets must be stopped here.
+        if index.family == .ipv4, writer.localhostNodePorts {
+            let translated: ConnectionStateSet = [.related, .established, .destinationTranslated]
+            table.append(
+                Rule(
+                    source: .not(.ipv4Loopback), destination: Negatable(.ipv4Loopback),
+                    matches: [.comment("block incoming localnet connections"), .connectionState(.not(translated))],
+                    target: .drop),
+                to: FilterChain.firewall.rawValue)
+        }
+
+        let forward = FilterChain.forward.rawValue
+        if !profile.isConntrackLiberal {
+            var matches = [Match.connectionState(Negatable(.invalid))]
+            if profile.hasAccounting { matches.append(.accounting(name: "ct_state_invalid_dropped_pkts")) }
+            table.append(Rule(matches: matches, target: .drop), to: forward)
+        }
+        table.append(
+            Rule(
+                matches: [
+                    .comment("kubernetes forwarding rules"),
+                    .mark(Negatable(MarkBits(masqueradeMark, mask: masqueradeMark))),
+                ], target: .accept),
+            to: forward)
+        table.append(
+            Rule(
+                matches: [
+                    .comment("kubernetes forwarding conntrack rule"),
+                    .connectionState(Negatable([.related, .established])),
+                ], target: .accept),
+            to: forward)
+    }
+
+    private func installNATRules(into table: inout Table) {
+        let mark = masqueradeMark
+        table.append(Rule(target: .setMark(value: mark, mask: mark)), to: NATChain.markMasquerade.rawValue)
+
+        let postrouting = NATChain.postrouting.rawValue
+        table.append(
+            Rule(matches: [.mark(.not(MarkBits(mark, mask: mark)))], target: .return), to: postrouting)
+        // An exclusive or: clears the bit, so that a second pass (a tunnel's outer packet) is not masqueraded again.
+        table.append(Rule(target: .setMark(value: mark, mask: 0)), to: postrouting)
+        table.append(
+            Rule(
+                matches: [.comment("kubernetes service traffic requiring SNAT")],
+                target: .masquerade(randomFully: true)),
+            to: postrouting)
+    }
+
+    /// The last rule of nat KUBE-SERVICES, or one per address if node ports are bound to a list of them.
+    private func installNodePortJumps(for profile: IPTablesProfile, into ruleset: inout Ruleset) {
+        let comment = Match.comment(
+            "kubernetes service nodeports; NOTE: this must be the last rule in this chain")
+        let target = Target.jump(NATChain.nodePorts.rawValue)
+        let services = NATChain.services.rawValue
+        guard let addresses = profile.nodePortAddresses else {
+            var destination: Negatable<IPPrefix>?
+            if index.family == .ipv6 {
+                destination = .not(IPPrefix(host: .loopback(.ipv6)))
+            } else if !writer.localhostNodePorts {
+                destination = .not(.ipv4Loopback)
+            }
+            let local = Match.addressType(destination: Negatable(.local))
+            ruleset[.nat].append(
+                Rule(destination: destination, matches: [comment, local], target: target), to: services)
+            return
+        }
+        for address in addresses {
+            // Node ports on loopback exist in IPv4 only: ::1 cannot be routed out of the node.
+            if address.isLoopback, index.family == .ipv6 || !writer.localhostNodePorts { continue }
+            ruleset[.nat].append(
+                Rule(destination: Negatable(IPPrefix(host: address)), matches: [comment], target: target),
+                to: services)
+        }
+    }
+
+    private var masqueradeMark: UInt32 { 1 << UInt32(truncatingIfNeeded: configuration.iptables.masqueradeBit & 31) }
+}
+
+/// kube-proxy's chains in the filter table.
+enum FilterChain: String, CaseIterable {
+    case services = "KUBE-SERVICES"
+    case externalServices = "KUBE-EXTERNAL-SERVICES"
+    case forward = "KUBE-FORWARD"
+    case nodePorts = "KUBE-NODEPORTS"
+    case proxyFirewall = "KUBE-PROXY-FIREWALL"
+    case firewall = "KUBE-FIREWALL"
+    /// Empty: kube-proxy looks whether it is still there, to learn whether somebody flushed the rules.
+    case canary = "KUBE-PROXY-CANARY"
+}
+
+/// kube-proxy's chains in the nat table that are there without any service.
+enum NATChain: String, CaseIterable {
+    case services = "KUBE-SERVICES"
+    case nodePorts = "KUBE-NODEPORTS"
+    case postrouting = "KUBE-POSTROUTING"
+    case markMasquerade = "KUBE-MARK-MASQ"
+    case canary = "KUBE-PROXY-CANARY"
+}
