@@ -133,9 +133,9 @@ func portText(_ range: ClosedRange<UInt16>) -> String {
 private func probabilityText(_ chance: UInt32) -> String {
     let scale: UInt64 = 100_000_000_000
     // Round to nearest, ties to even as printf does on the exact binary fraction.
-    let product = UInt64(chance) * scale
-    var digits = product >> 31
-    let rest = product & 0x7fff_ffff
+    let product = UInt64(chance).multipliedFullWidth(by: scale)
+    var digits = product.high << 33 | product.low >> 31
+    let rest = product.low & 0x7fff_ffff
     if rest > 0x4000_0000 || (rest == 0x4000_0000 && digits & 1 == 1) { digits += 1 }
     let text = String(digits % scale)
     return "\(digits / scale)." + String(repeating: "0", count: 11 - text.utf8.count) + text
