@@ -15,7 +15,6 @@ public struct ParseError: Error, Hashable, Sendable {
         case tcp = "TCP"
         case sctp = "SCTP"
         case vxlan = "VXLAN"
-        case dns = "DNS"
     }
 
     /// What is wrong with the field.
