@@ -40,6 +40,13 @@ public struct ObjectTable<Object: KubernetesObject>: Sendable, RandomAccessColle
         } else if object.metadata.namespace.isEmpty {
             object.metadata.namespace = "default"
         }
+        if object.metadata.name.isEmpty, !object.metadata.generateName.isEmpty {
+            // As the API server would; drawn from the place in the input, since there is no seed yet.
+            var generator = SeededGenerator(seed: 0, stream: "\(object.metadata.generateName) \(objects.count)")
+            repeat {
+                object.metadata.name = object.metadata.generateName + generator.nameSuffix()
+            } while positions[object.key] != nil
+        }
         let key = object.key
         if let position = positions[key] {
             let previous = objects[position]
@@ -93,6 +100,9 @@ public struct ObjectStore: Sendable, Equatable {
     public var kubeProxyConfiguration: KubeProxyConfiguration?
     public var flannelConfiguration: FlannelConfiguration?
     public var underlay: Underlay?
+
+    /// The slices EndpointSlices.reconcile made, to be replaced the next time; never iterated.
+    var generatedEndpointSlices: Set<ObjectKey> = []
 
     public init() {}
 }

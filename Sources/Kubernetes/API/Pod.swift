@@ -300,10 +300,10 @@ public struct Pod: KubernetesObject {
     /// Succeeded or Failed: its containers will not run again.
     public var isFinished: Bool { status.phase == .succeeded || status.phase == .failed }
 
-    /// The Ready condition where one is given; a running pod without conditions is taken as ready.
+    /// The Ready condition where one is given; without it, a placed pod that nobody says is not running is ready.
     public var isReady: Bool {
         if let ready = status.condition("Ready") { return ready.status == "True" }
-        return status.phase == .running
+        return status.phase == .running || (status.phase == nil && isScheduled)
     }
 }
 

@@ -1,0 +1,308 @@
+// What the API server refuses in a Service (kubernetes pkg/apis/core/validation), in its words, with the path of the
+// field and a hint. It looks at the object as written, before defaulting.
+
+internal import Addressing
+
+struct ServiceValidation {
+    let service: Service
+    private var spec: ServiceSpec { service.spec }
+    private static let specPath = FieldPath("spec")
+
+    init(service: Service) { self.service = service }
+
+    func run() throws(ObjectError) {
+        try checkName()
+        try checkEnumerations()
+        try checkClusterIPs()
+        try checkPorts()
+        try checkAffinity()
+        try checkExternalAddresses()
+        try checkTrafficPolicies()
+        try checkLoadBalancerFields()
+    }
+
+    private func refuse(_ path: FieldPath, _ message: String, _ hint: String = "") -> ObjectError {
+        ObjectError(service, path, message, hint: hint)
+    }
+    private func path(_ name: String) -> FieldPath { ServiceValidation.specPath.key(name) }
+
+    private func checkName() throws(ObjectError) {
+        let name = service.metadata.name
+        if name.isEmpty {
+            throw refuse(FieldPath("metadata", "name"), FieldMessage.required("name or generateName is required"))
+        }
+        if let reason = NameRules.serviceName(name) {
+            throw refuse(
+                FieldPath("metadata", "name"), FieldMessage.invalid(text: name, reason),
+                "rename the Service to something like my-name")
+        }
+    }
+
+    private func checkEnumerations() throws(ObjectError) {
+        let types: [ServiceType] = [.clusterIP, .externalName, .loadBalancer, .nodePort]
+        if !types.contains(spec.type) {
+            throw refuse(path("type"), FieldMessage.unsupported(spec.type.rawValue, types.map(\.rawValue)))
+        }
+        let policies: [IPFamilyPolicy] = [.singleStack, .preferDualStack, .requireDualStack]
+        if let policy = spec.ipFamilyPolicy, !policies.contains(policy) {
+            throw refuse(
+                path("ipFamilyPolicy"), FieldMessage.unsupported(policy.rawValue, policies.map(\.rawValue)))
+        }
+        for (index, family) in spec.ipFamilies.enumerated() {
+            if family.addressFamily == nil {
+                throw refuse(
+                    path("ipFamilies").index(index), FieldMessage.unsupported(family.rawValue, ["IPv4", "IPv6"]))
+            }
+            if spec.ipFamilies[..<index].contains(family) {
+                throw refuse(path("ipFamilies").index(index), FieldMessage.duplicate("\"\(family)\""))
+            }
+        }
+    }
+
+    private func checkClusterIPs() throws(ObjectError) {
+        if spec.type == .externalName {
+            let text = "may not be set for ExternalName services"
+            if !spec.clusterIPs.isEmpty { throw refuse(path("clusterIPs"), FieldMessage.forbidden(text)) }
+            if !spec.clusterIP.isEmpty { throw refuse(path("clusterIP"), FieldMessage.forbidden(text)) }
+            if !spec.ipFamilies.isEmpty { throw refuse(path("ipFamilies"), FieldMessage.forbidden(text)) }
+            if spec.ipFamilyPolicy != nil { throw refuse(path("ipFamilyPolicy"), FieldMessage.forbidden(text)) }
+            if spec.externalName.isEmpty {
+                throw refuse(path("externalName"), FieldMessage.required(), "write the DNS name to stand for")
+            }
+            let name = spec.externalName.hasSuffix(".") ? String(spec.externalName.dropLast()) : spec.externalName
+            if let reason = NameRules.subdomain(name.lowercased()) {
+                throw refuse(path("externalName"), FieldMessage.invalid(text: spec.externalName, reason))
+            }
+            return
+        }
+        if let first = spec.clusterIPs.first, !spec.clusterIP.isEmpty, first != spec.clusterIP {
+            throw refuse(
+                path("clusterIPs"), FieldMessage.invalid(list: spec.clusterIPs, "first value must match `clusterIP`"))
+        }
+        // People write clusterIP; the error should point at the line they wrote.
+        let isList = !spec.clusterIPs.isEmpty
+        let addresses = isList ? spec.clusterIPs : spec.clusterIP.isEmpty ? [] : [spec.clusterIP]
+        func at(_ index: Int) -> FieldPath { isList ? path("clusterIPs").index(index) : path("clusterIP") }
+        if addresses.contains("None") {
+            if addresses.count > 1 {
+                throw refuse(
+                    path("clusterIPs"),
+                    FieldMessage.invalid(list: addresses, "'None' must be the first and only value"))
+            }
+            if spec.type == .nodePort || spec.type == .loadBalancer {
+                throw refuse(
+                    at(0),
+                    FieldMessage.invalid(text: "None", "may not be set to 'None' for \(spec.type) services"),
+                    "leave clusterIP out, or make the type ClusterIP")
+            }
+            return
+        }
+        if addresses.count > 2 {
+            throw refuse(path("clusterIPs"), FieldMessage.invalid(list: addresses, "may only hold up to 2 values"))
+        }
+        var families: [AddressFamily] = []
+        for (index, text) in addresses.enumerated() {
+            guard let address = IPAddress(text) else {
+                throw refuse(
+                    at(index), FieldMessage.invalid(text: text, "must be a valid IP address"),
+                    "write an address of the service subnet, None, or leave it out")
+            }
+            if families.contains(address.family) {
+                throw refuse(
+                    path("clusterIPs"),
+                    FieldMessage.invalid(list: addresses, "may specify no more than one IP for each IP family"))
+            }
+            families.append(address.family)
+            if index < spec.ipFamilies.count, spec.ipFamilies[index].addressFamily != address.family {
+                let family = spec.ipFamilies[index]
+                throw refuse(
+                    at(index),
+                    FieldMessage.invalid(
+                        text: text, "expected an \(family) value as indicated by `ipFamilies[\(index)]`"))
+            }
+        }
+    }
+
+    private func checkPorts() throws(ObjectError) {
+        if spec.ports.isEmpty, !service.isHeadless, spec.type != .externalName {
+            throw refuse(path("ports"), FieldMessage.required(), "list the ports the Service answers on")
+        }
+        var names: Set<String> = []
+        var ports: Set<String> = []
+        var nodePorts: Set<String> = []
+        for (index, port) in spec.ports.enumerated() {
+            let at = path("ports").index(index)
+            if port.name.isEmpty {
+                if spec.ports.count > 1 {
+                    throw refuse(
+                        at.key("name"), FieldMessage.required(),
+                        "a Service with several ports names each of them, for example `name: http`")
+                }
+            } else if let reason = NameRules.label(port.name) {
+                throw refuse(at.key("name"), FieldMessage.invalid(text: port.name, reason))
+            } else if !names.insert(port.name).inserted {
+                throw refuse(at.key("name"), FieldMessage.duplicate("\"\(port.name)\""))
+            }
+            if !(1...65535).contains(port.port) {
+                throw refuse(at.key("port"), FieldMessage.invalid(port.port, FieldMessage.portRange))
+            }
+            if port.protocol.ipProtocol == nil {
+                throw refuse(
+                    at.key("protocol"), FieldMessage.unsupported(port.protocol.rawValue, ["SCTP", "TCP", "UDP"]))
+            }
+            try checkTargetPort(port, at.key("targetPort"))
+            if !ports.insert("\(port.protocol)/\(port.port)").inserted {
+                throw refuse(
+                    at, FieldMessage.duplicate("port \(port.port), protocol \(port.protocol)"),
+                    "one Service answers once on each port and protocol")
+            }
+            if spec.type == .loadBalancer, port.port == 10250 {
+                throw refuse(
+                    at.key("port"),
+                    FieldMessage.invalid(
+                        port.port, "may not expose port 10250 externally since it is used by kubelet"))
+            }
+            guard let nodePort = port.nodePort, nodePort != 0 else { continue }
+            if spec.type == .clusterIP || spec.type == .externalName {
+                throw refuse(
+                    at.key("nodePort"),
+                    FieldMessage.forbidden("may not be used when `type` is '\(spec.type)'"),
+                    "set spec.type to NodePort, or remove nodePort")
+            }
+            if !nodePorts.insert("\(port.protocol)/\(nodePort)").inserted {
+                throw refuse(
+                    at.key("nodePort"), FieldMessage.duplicate("\(nodePort)"),
+                    "one node port serves one port of a protocol")
+            }
+        }
+    }
+
+    private func checkTargetPort(_ port: ServicePort, _ at: FieldPath) throws(ObjectError) {
+        switch port.targetPort {
+        case nil, .int(0), .string(""): break
+        case .int(let number):
+            if !(1...65535).contains(number) {
+                throw refuse(at, FieldMessage.invalid(number, FieldMessage.portRange))
+            }
+        case .string(let name):
+            if let reason = NameRules.portName(name) {
+                throw refuse(
+                    at, FieldMessage.invalid(text: name, reason),
+                    "write the number or the name of a container port; a number stands without quotes")
+            }
+        }
+    }
+
+    private func checkAffinity() throws(ObjectError) {
+        let values: [SessionAffinity] = [.clientIP, .none]
+        if !values.contains(spec.sessionAffinity) {
+            throw refuse(
+                path("sessionAffinity"),
+                FieldMessage.unsupported(spec.sessionAffinity.rawValue, values.map(\.rawValue)))
+        }
+        // With affinity None the configuration is dropped by defaulting, so it cannot be wrong.
+        guard spec.sessionAffinity == .clientIP, let timeout = spec.sessionAffinityTimeoutSeconds else { return }
+        if !(1...86400).contains(timeout) {
+            throw refuse(
+                path("sessionAffinityConfig").key("clientIP").key("timeoutSeconds"),
+                FieldMessage.invalid(timeout, "must be greater than 0 and less than or equal to 86400"))
+        }
+    }
+
+    private func checkExternalAddresses() throws(ObjectError) {
+        for (index, text) in spec.externalIPs.enumerated() {
+            let at = path("externalIPs").index(index)
+            guard let address = IPAddress(text) else {
+                throw refuse(at, FieldMessage.invalid(text: text, "must be a valid IP address"))
+            }
+            let reason: String?
+            if address.isAny {
+                reason = "may not be unspecified (\(address))"
+            } else if address.isLoopback {
+                reason = "may not be in the loopback range (127.0.0.0/8, ::1/128)"
+            } else if address.ipv4?.isLinkLocal ?? address.ipv6?.isLinkLocal ?? false {
+                reason = "may not be in the link-local range (169.254.0.0/16, fe80::/10)"
+            } else if IPPrefix(.v4(224, 0, 0, 0), length: 24).contains(address)
+                || (address.ipv6.map { $0.high >> 48 & 0xff0f == 0xff02 } ?? false)
+            {
+                reason = "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"
+            } else {
+                reason = nil
+            }
+            if let reason { throw refuse(at, FieldMessage.invalid(text: text, reason)) }
+        }
+        for (index, entry) in service.loadBalancerIngress.enumerated() {
+            let at = FieldPath("status", "loadBalancer", "ingress").index(index)
+            if !entry.ip.isEmpty, IPAddress(entry.ip) == nil {
+                throw refuse(at.key("ip"), FieldMessage.invalid(text: entry.ip, "must be a valid IP address"))
+            }
+            if !["", "VIP", "Proxy"].contains(entry.ipMode) {
+                throw refuse(at.key("ipMode"), FieldMessage.unsupported(entry.ipMode, ["VIP", "Proxy"]))
+            }
+        }
+    }
+
+    private func checkTrafficPolicies() throws(ObjectError) {
+        let policies: [TrafficPolicy] = [.cluster, .local]
+        if let policy = spec.internalTrafficPolicy, !policies.contains(policy) {
+            throw refuse(
+                path("internalTrafficPolicy"), FieldMessage.unsupported(policy.rawValue, policies.map(\.rawValue)))
+        }
+        let isExternal =
+            spec.type == .nodePort || spec.type == .loadBalancer
+            || (spec.type == .clusterIP && !spec.externalIPs.isEmpty)
+        if let policy = spec.externalTrafficPolicy {
+            if !isExternal {
+                throw refuse(
+                    path("externalTrafficPolicy"),
+                    FieldMessage.invalid(
+                        text: policy.rawValue, "may only be set for externally-accessible services"),
+                    "set spec.type to NodePort or LoadBalancer, or remove externalTrafficPolicy")
+            }
+            if !policies.contains(policy) {
+                throw refuse(
+                    path("externalTrafficPolicy"),
+                    FieldMessage.unsupported(policy.rawValue, policies.map(\.rawValue)))
+            }
+        }
+        if let port = spec.healthCheckNodePort, port != 0 {
+            if spec.type != .loadBalancer || spec.externalTrafficPolicy != .local {
+                throw refuse(
+                    path("healthCheckNodePort"),
+                    FieldMessage.invalid(
+                        port,
+                        "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"))
+            }
+        }
+    }
+
+    private func checkLoadBalancerFields() throws(ObjectError) {
+        let text = "may only be used when `type` is 'LoadBalancer'"
+        if spec.type != .loadBalancer {
+            if !spec.loadBalancerSourceRanges.isEmpty {
+                throw refuse(path("loadBalancerSourceRanges"), FieldMessage.forbidden(text))
+            }
+            if spec.allocateLoadBalancerNodePorts != nil {
+                throw refuse(path("allocateLoadBalancerNodePorts"), FieldMessage.forbidden(text))
+            }
+            if !spec.loadBalancerClass.isEmpty {
+                throw refuse(path("loadBalancerClass"), FieldMessage.forbidden(text))
+            }
+        }
+        if service.loadBalancerSourcePrefixes.count != spec.loadBalancerSourceRanges.count {
+            for (index, text) in spec.loadBalancerSourceRanges.enumerated() {
+                var single = service
+                single.spec.loadBalancerSourceRanges = [text]
+                guard single.loadBalancerSourcePrefixes.isEmpty else { continue }
+                throw refuse(
+                    path("loadBalancerSourceRanges").index(index),
+                    FieldMessage.invalid(text: text, "must be a valid CIDR value, (e.g. 10.9.8.0/24)"))
+            }
+        }
+        let distributions = ["PreferClose", "PreferSameZone", "PreferSameNode"]
+        if !spec.trafficDistribution.isEmpty, !distributions.contains(spec.trafficDistribution) {
+            throw refuse(
+                path("trafficDistribution"), FieldMessage.unsupported(spec.trafficDistribution, distributions))
+        }
+    }
+}
