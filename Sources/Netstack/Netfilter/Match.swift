@@ -4,7 +4,7 @@
 public import Addressing
 
 /// Connection tracking states as `-m conntrack --ctstate` names them.
-public struct ConnectionStateSet: OptionSet, Hashable, Sendable {
+public struct ConnectionStateSet: OptionSet, Hashable, Sendable, BitwiseCopyable {
     public let rawValue: UInt8
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 

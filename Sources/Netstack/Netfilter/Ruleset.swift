@@ -17,7 +17,7 @@ public enum TableName: String, Hashable, Sendable, CaseIterable {
 }
 
 /// The five places of the packet path where netfilter looks.
-public enum Hook: Int, Hashable, Sendable, CaseIterable {
+public enum Hook: Int, Hashable, Sendable, CaseIterable, BitwiseCopyable {
     case prerouting, input, forward, output, postrouting
 
     /// The built-in chain of that hook.

@@ -1,0 +1,181 @@
+// ICMP (RFC 792): errors about packets, and echo. Mirrors net/ipv4/icmp.c: the source is the address of the way back to
+// the offender, the quote fills at most 576 octets, tos is 0xc0, and errors about errors are never sent.
+
+internal import Addressing
+internal import Wire
+
+extension NetworkNamespace {
+    /// Tells the sender of a packet what went wrong (icmp_send).
+    mutating func sendICMPError(
+        about packet: Packet, _ kind: ICMPv4Kind, restOfHeader: UInt32 = 0, _ context: inout PathContext
+    ) {
+        guard packet.length >= networkOffset + IPv4Header.length else { return }
+        guard packet.type == .host || packet.isLocal else { return }
+        let source = sourceAddress(packet, context)
+        let destination = destinationAddress(packet, context)
+        let flags = context.arena.load16(packet, networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
+        guard flags & IPv4Header.fragmentOffsetMask == 0, !destination.isMulticast, !isBroadcast(destination),
+            !source.isAny, !source.isMulticast
+        else { return }
+        let `protocol` = context.arena.load8(packet, networkOffset + IPv4Header.Offset.protocol)
+        if `protocol` == IPProtocol.icmp.rawValue, isICMPError(packet, at: networkOffset, context) { return }
+        guard case .route(let route) = routeOutput(source) else { return }
+        // Only an answer for a packet addressed to this host comes from the address it was sent to.
+        let own = isLocal(destination) ? destination : sourceAddress(for: route, destination: source)
+        guard let own, let ownIPv4 = own.ipv4, let target = source.ipv4 else { return }
+        let room = min(links[route.egress.index].mtu, 576) - IPv4Header.length - 8
+        let quote = min(packet.length - networkOffset, room)
+        let trafficClass =
+            context.arena.load8(packet, networkOffset + IPv4Header.Offset.trafficClass) & 0x1e | 0xc0
+        var answer = context.arena.allocate(
+            length: networkOffset + IPv4Header.length + 8 + quote, id: context.newPacketID())
+        let quoted = context.arena.bytes(packet, from: networkOffset)[..<quote]
+        let identification = nextIdentification(to: source, &context)
+        context.arena.withMutableBytes(answer) { bytes in
+            bytes.storeUInt16(EtherType.ipv4.rawValue, at: 12)
+            IPv4Header(
+                source: ownIPv4, destination: target, protocol: .icmp, payloadLength: 8 + quote,
+                timeToLive: UInt8(sysctls.defaultTimeToLive), trafficClass: trafficClass,
+                identification: identification
+            ).write(to: &bytes, at: networkOffset)
+            let transport = networkOffset + IPv4Header.length
+            ICMPv4Message(kind: kind, restOfHeader: restOfHeader).write(to: &bytes, at: transport)
+            bytes.store(Array(quoted), at: transport + 8)
+            TransportChecksum.fill(
+                .icmp, source: own, destination: source, in: &bytes, segment: transport..<bytes.byteCount)
+        }
+        answer.isLocal = true
+        originate(answer, parent: packet.id, &context)
+        localOutput(answer, by: route, &context)
+    }
+
+    /// Tells an on-link sender of the better next hop (ip_rt_send_redirect), at most a few times.
+    mutating func sendRedirect(about packet: Packet, _ route: RouteResult, _ context: inout PathContext) {
+        let source = sourceAddress(packet, context)
+        let now = context.now
+        let known = redirects[source]
+        if let known {
+            guard known.count < 9, now > known.last + 20_000_000 << Nanoseconds(known.count) else { return }
+        }
+        redirects[source] = (now, (known?.count ?? 0) + 1)
+        let gateway = route.nextHop(destinationAddress(packet, context))
+        guard let router = gateway.ipv4 else { return }
+        sendICMPError(about: packet, .redirectHost, restOfHeader: router.rawValue, &context)
+    }
+
+    /// An ICMP message for this host (icmp_rcv).
+    mutating func icmpInput(_ packet: Packet, transport: Int, _ context: inout PathContext) {
+        guard packet.length >= transport + 8 else {
+            drop(packet, .ipHeader, &context)
+            return
+        }
+        let source = sourceAddress(packet, context)
+        let destination = destinationAddress(packet, context)
+        let intact = context.arena.withBytes(packet) {
+            TransportChecksum.verify(
+                .icmp, source: source, destination: destination, in: $0, segment: transport..<$0.byteCount)
+        }
+        guard intact else {
+            drop(packet, .icmpChecksum, &context)
+            return
+        }
+        let kind = ICMPv4Kind(
+            type: context.arena.load8(packet, transport), code: context.arena.load8(packet, transport + 1))
+        switch kind {
+        case .echoRequest:
+            guard !sysctls.ignoresEcho, packet.type == .host else {
+                context.consume(packet, in: id)
+                return
+            }
+            sendEchoReply(to: packet, transport: transport, from: destination, to: source, &context)
+            context.deliver(packet, in: id)
+        case .echoReply:
+            let identifier = context.arena.load16(packet, transport + 4)
+            let sequence = context.arena.load16(packet, transport + 6)
+            if let socket = sockets.echoSocket(identifier: identifier) {
+                context.notify(socket, in: id, .echoReply(from: source, sequence: sequence))
+                context.deliver(packet, in: id)
+            } else {
+                context.consume(packet, in: id)
+            }
+        default:
+            if kind.isError { icmpErrorInput(packet, transport: transport, kind, &context) }
+            context.consume(packet, in: id)
+        }
+    }
+
+    private mutating func sendEchoReply(
+        to packet: Packet, transport: Int, from own: IPAddress, to peer: IPAddress, _ context: inout PathContext
+    ) {
+        guard case .route(let route) = routeOutput(peer), let source = own.ipv4, let target = peer.ipv4 else { return }
+        let message = context.arena.bytes(packet, from: transport)
+        let trafficClass = context.arena.load8(packet, networkOffset + IPv4Header.Offset.trafficClass)
+        let identification = nextIdentification(to: peer, &context)
+        let reply = context.arena.allocate(
+            length: networkOffset + IPv4Header.length + message.count, id: context.newPacketID())
+        context.arena.withMutableBytes(reply) { bytes in
+            bytes.storeUInt16(EtherType.ipv4.rawValue, at: 12)
+            IPv4Header(
+                source: source, destination: target, protocol: .icmp, payloadLength: message.count,
+                timeToLive: UInt8(sysctls.defaultTimeToLive), trafficClass: trafficClass & 0x1e,
+                identification: identification
+            ).write(to: &bytes, at: networkOffset)
+            let start = networkOffset + IPv4Header.length
+            bytes.store(message, at: start)
+            bytes.storeUInt8(ICMPv4Kind.echoReply.type, at: start)
+            TransportChecksum.fill(.icmp, source: own, destination: peer, in: &bytes, segment: start..<bytes.byteCount)
+        }
+        originate(reply, parent: packet.id, &context)
+        localOutput(reply, by: route, &context)
+    }
+
+    /// An ICMP error reaches the socket whose packet it quotes.
+    private mutating func icmpErrorInput(
+        _ packet: Packet, transport: Int, _ kind: ICMPv4Kind, _ context: inout PathContext
+    ) {
+        guard let quoted = ConnectionTuple(packet, at: transport + 8, in: context.arena),
+            let error = SocketError(kind)
+        else { return }
+        let local = SocketAddress(quoted.source, quoted.sourcePort)
+        let remote = SocketAddress(quoted.destination, quoted.destinationPort)
+        switch quoted.protocol {
+        case .tcp:
+            if let socket = sockets.tcpSocket(local: local, remote: remote) {
+                let mtu =
+                    kind == .fragmentationNeeded ? context.arena.load16(packet, transport + 6) : nil
+                tcpError(socket, error, nextHopMTU: mtu, &context)
+            }
+        case .udp:
+            if let socket = sockets.udpSocket(local: local, remote: remote) {
+                context.notify(socket, in: id, .failed(error))
+            }
+        case .icmp:
+            if let socket = sockets.echoSocket(identifier: quoted.sourcePort) {
+                context.notify(socket, in: id, .failed(error))
+            }
+        default: break
+        }
+    }
+
+    /// Notes where a packet made here comes from.
+    func originate(_ packet: Packet, parent: UInt32, isRetransmission: Bool = false, _ context: inout PathContext) {
+        context.record(.originated(parent: parent, isRetransmission: isRetransmission), packet, in: id)
+    }
+}
+
+extension SocketError {
+    /// What an ICMP error means for a socket (icmp_err_convert); nil for what sockets do not hear of.
+    init?(_ kind: ICMPv4Kind) {
+        switch kind {
+        case .networkUnreachable, .networkUnknown, .networkProhibited: self = .networkUnreachable
+        case .protocolUnreachable: self = .protocolUnreachable
+        case .portUnreachable: self = .connectionRefused
+        case .fragmentationNeeded: self = .messageTooLong
+        default:
+            guard kind.type == ICMPv4Kind.hostUnreachable.type || kind.type == ICMPv4Kind.timeToLiveExceeded.type else {
+                return nil
+            }
+            self = .hostUnreachable
+        }
+    }
+}

@@ -1,0 +1,117 @@
+// A VXLAN device (RFC 7348) as flannel sets it up: no learning, one forwarding entry per peer. Mirrors vxlan_xmit_one
+// and vxlan_rcv in drivers/net/vxlan. The outer packet is a packet of this host like any other and meets OUTPUT,
+// POSTROUTING and the underlay's neighbors.
+
+public import Addressing
+internal import Wire
+
+/// A VXLAN device's settings and forwarding database.
+public struct VXLANTunnel: Sendable, Hashable {
+    /// The VXLAN device.
+    public let link: LinkID
+    public let vni: UInt32
+    /// The outer source address.
+    public let local: IPv4Address
+    /// The device the outer packets leave by.
+    public let lower: LinkID
+    public let port: UInt16
+    /// Inner destination MAC to the peer's underlay address.
+    public internal(set) var forwardingDatabase: [MACAddress: IPv4Address] = [:]
+
+    init(link: LinkID, vni: UInt32, local: IPv4Address, lower: LinkID, port: UInt16) {
+        self.link = link
+        self.vni = vni
+        self.local = local
+        self.lower = lower
+        self.port = port
+    }
+}
+
+extension NetworkNamespace {
+    /// Wraps an inner frame and sends it to the peer behind its destination MAC.
+    mutating func vxlanTransmit(_ packet: Packet, tunnel number: Int, _ context: inout PathContext) {
+        let tunnel = tunnels[number]
+        guard let remote = tunnel.forwardingDatabase[context.arena.loadMAC(packet, 0)] else {
+            drop(packet, .vxlanNoRemote, &context)
+            return
+        }
+        guard case .route(let route) = routeOutput(IPAddress(remote), egress: tunnel.lower) else {
+            drop(packet, .noOutputRoute, &context)
+            return
+        }
+        guard route.egress != tunnel.link else {
+            drop(packet, .vxlanLoop, &context)
+            return
+        }
+        let sourcePort = flowPort(packet, context)
+        let overhead = EthernetHeader.length + IPv4Header.length + UDPHeader.length + VXLANHeader.length
+        var outer = packet
+        outer.connection = .none
+        outer.connectionState = .none
+        outer.bridge = BridgeNetfilterState()
+        outer.mark = 0
+        context.arena.advance(&outer, by: -overhead)
+        let transport = networkOffset + IPv4Header.length
+        let datagramLength = outer.length - transport
+        let header = IPv4Header(
+            source: tunnel.local, destination: remote, protocol: .udp, payloadLength: datagramLength,
+            identification: nextIdentification(to: IPAddress(remote), &context))
+        context.arena.withMutableBytes(outer) { bytes in
+            bytes.storeUInt16(EtherType.ipv4.rawValue, at: 12)
+            header.write(to: &bytes, at: networkOffset)
+            UDPHeader(
+                sourcePort: sourcePort, destinationPort: tunnel.port,
+                payloadLength: datagramLength - UDPHeader.length
+            ).write(to: &bytes, at: transport)
+            VXLANHeader(networkIdentifier: tunnel.vni).write(to: &bytes, at: transport + UDPHeader.length)
+            TransportChecksum.fill(
+                .udp, source: IPAddress(tunnel.local), destination: IPAddress(remote), in: &bytes,
+                segment: transport..<bytes.byteCount)
+        }
+        context.record(.encapsulated(tunnel.link, remote: remote, vni: tunnel.vni), outer, in: id)
+        localOutput(outer, by: route, &context)
+    }
+
+    /// The outer source port: from the sending socket's hash where there is one, else from the inner headers
+    /// (udp_flow_src_port), so that one flow takes one path.
+    private func flowPort(_ packet: Packet, _ context: borrowing PathContext) -> UInt16 {
+        var hash = packet.flowHash
+        if hash == 0, let tuple = ConnectionTuple(packet, at: networkOffset, in: context.arena) {
+            let mixed = tuple.mixedHash
+            hash = UInt32(truncatingIfNeeded: mixed ^ mixed >> 32)
+        }
+        let low = UInt32(sysctls.localPortRange.lowerBound)
+        let high = UInt32(sysctls.localPortRange.upperBound)
+        return UInt16(low + UInt32(UInt64(hash) * UInt64(high - low) >> 32))
+    }
+
+    /// A datagram for the VXLAN port arrived; true when it was taken (or refused) as VXLAN.
+    mutating func vxlanInput(
+        _ packet: Packet, transport: Int, destinationPort: UInt16, _ context: inout PathContext
+    ) -> Bool {
+        guard tunnels.contains(where: { $0.port == destinationPort }) else { return false }
+        let parsed = context.arena.withBytes(packet) { try? VXLANHeader(parsing: $0, at: transport + UDPHeader.length) }
+        guard let header = parsed, packet.length >= transport + UDPHeader.length + VXLANHeader.length + 14 else {
+            drop(packet, .vxlanInvalidHeader, &context)
+            return true
+        }
+        guard let tunnel = tunnels.first(where: { $0.vni == header.networkIdentifier && $0.port == destinationPort })
+        else {
+            drop(packet, .vxlanNotFound, &context)
+            return true
+        }
+        let remote = sourceAddress(packet, context).ipv4 ?? .any
+        var inner = packet
+        inner.scrub()
+        context.arena.advance(&inner, by: transport + UDPHeader.length + VXLANHeader.length)
+        context.record(.decapsulated(tunnel.link, remote: remote, vni: tunnel.vni), inner, in: id)
+        guard links[tunnel.link.index].isUp else {
+            drop(inner, .deviceNotReady, &context)
+            return true
+        }
+        tap(inner, on: tunnel.link, .ingress, &context)
+        inner.type = frameType(inner, for: tunnel.link, context)
+        protocolInput(inner, on: tunnel.link, &context)
+        return true
+    }
+}

@@ -1,0 +1,252 @@
+// Who has which MAC address on which link: the states, timers and parked packets of net/core/neighbour.c.
+// Timer values are the kernel's defaults: 3 probes a second apart, 5 s before a stale entry in use is probed,
+// reachable for 15 to 45 s after a proof.
+
+public import Addressing
+internal import Wire
+
+/// A neighbor's state as `ip neigh` prints it.
+public enum NeighborState: String, Sendable, Hashable, CaseIterable {
+    case incomplete = "INCOMPLETE"
+    case reachable = "REACHABLE"
+    case stale = "STALE"
+    case delay = "DELAY"
+    case probe = "PROBE"
+    case failed = "FAILED"
+    case permanent = "PERMANENT"
+
+    /// Sending needs no further proof.
+    var isConnected: Bool { self == .reachable || self == .permanent }
+    /// The MAC address is known.
+    var isValid: Bool { self != .incomplete && self != .failed }
+}
+
+/// One neighbor.
+public struct Neighbor: Sendable {
+    public let address: IPAddress
+    public let link: LinkID
+    public internal(set) var state: NeighborState
+    public internal(set) var lladdr: MACAddress
+    var confirmed: Nanoseconds = 0
+    var updated: Nanoseconds = 0
+    var used: Nanoseconds = 0
+    var probes = 0
+    /// Timers set for an older generation are void.
+    var generation: UInt32 = 0
+    var waiting: [Packet] = []
+}
+
+/// The neighbors of one namespace.
+public struct NeighborTable: Sendable {
+    static let retransmission: Nanoseconds = 1_000_000_000
+    static let delayBeforeProbe: Nanoseconds = 5_000_000_000
+    static let baseReachable: Nanoseconds = 30_000_000_000
+    static let solicitations = 3
+    /// unres_qlen_bytes 212992 holds 101 packets of ordinary size.
+    static let queueLimit = 101
+    /// An answer within a second of the last change does not override it (locktime).
+    static let lockTime: Nanoseconds = 1_000_000_000
+
+    struct Key: Hashable {
+        var link: LinkID
+        var address: IPAddress
+    }
+
+    public internal(set) var entries: [Neighbor] = []
+    private var positions: [Key: Int] = [:]
+
+    public init() {}
+
+    public func lookup(_ address: IPAddress, on link: LinkID) -> Neighbor? {
+        position(address, link).map { entries[$0] }
+    }
+
+    func position(_ address: IPAddress, _ link: LinkID) -> Int? { positions[Key(link: link, address: address)] }
+
+    mutating func create(_ address: IPAddress, _ link: LinkID) -> Int {
+        let key = Key(link: link, address: address)
+        if let position = positions[key] { return position }
+        positions[key] = entries.count
+        entries.append(Neighbor(address: address, link: link, state: .incomplete, lladdr: .zero))
+        return entries.count - 1
+    }
+
+    mutating func setPermanent(_ address: IPAddress, _ lladdr: MACAddress, on link: LinkID) {
+        let position = create(address, link)
+        entries[position].state = .permanent
+        entries[position].lladdr = lladdr
+        entries[position].generation &+= 1
+    }
+}
+
+extension NetworkNamespace {
+    /// Sends an IP packet to a neighbor (neigh_output): now when its MAC is known, later or never when not. The
+    /// packet's Ethernet header is filled in here.
+    mutating func sendToNeighbor(
+        _ packet: Packet, nextHop: IPAddress, on link: LinkID, _ context: inout PathContext
+    ) {
+        var packet = packet
+        let device = links[link.index]
+        switch device.kind {
+        case .loopback, .dummy:
+            transmit(packet, on: link, &context)
+            return
+        default: break
+        }
+        if let address = nextHop.ipv4, address.isMulticast || address.isBroadcast || isBroadcast(nextHop) {
+            let group = address.isMulticast ? MACAddress(multicast: address) : .broadcast
+            writeEthernet(packet, destination: group, source: device.hardwareAddress, &context)
+            transmit(packet, on: link, &context)
+            return
+        }
+        let position = neighbors.create(nextHop, link)
+        neighbors.entries[position].used = context.now
+        switch neighbors.entries[position].state {
+        case .reachable, .permanent, .delay, .probe:
+            break
+        case .stale:
+            neighbors.entries[position].state = .delay
+            setNeighborTimer(position, after: NeighborTable.delayBeforeProbe, &context)
+        case .incomplete where neighbors.entries[position].probes == 0, .failed:
+            park(&packet, position, &context)
+            neighbors.entries[position].state = .incomplete
+            neighbors.entries[position].probes = 1
+            context.record(.waitsForNeighbor(nextHop, link), packet, in: id)
+            solicit(position, &context)
+            setNeighborTimer(position, after: NeighborTable.retransmission, &context)
+            return
+        case .incomplete:
+            if neighbors.entries[position].waiting.count >= NeighborTable.queueLimit {
+                let oldest = neighbors.entries[position].waiting.removeFirst()
+                drop(oldest, .neighborQueueFull, &context)
+            }
+            context.record(.waitsForNeighbor(nextHop, link), packet, in: id)
+            park(&packet, position, &context)
+            return
+        }
+        writeEthernet(
+            packet, destination: neighbors.entries[position].lladdr, source: device.hardwareAddress, &context)
+        transmit(packet, on: link, &context)
+    }
+
+    func isBroadcast(_ address: IPAddress) -> Bool {
+        guard let position = localTable.lookup(address) else { return false }
+        return localTable.routes[position].kind == .broadcast
+    }
+
+    private mutating func park(_ packet: inout Packet, _ position: Int, _ context: inout PathContext) {
+        neighbors.entries[position].waiting.append(packet)
+    }
+
+    func writeEthernet(
+        _ packet: Packet, destination: MACAddress, source: MACAddress, _ context: inout PathContext
+    ) {
+        context.arena.storeMAC(destination, packet, 0)
+        context.arena.storeMAC(source, packet, 6)
+    }
+
+    mutating func setNeighborTimer(_ position: Int, after delay: Nanoseconds, _ context: inout PathContext) {
+        neighbors.entries[position].generation &+= 1
+        let entry = neighbors.entries[position]
+        context.schedule(
+            .neighbor(entry.link, entry.address, generation: entry.generation), in: id, after: delay)
+    }
+
+    /// New knowledge about a neighbor (neigh_update).
+    mutating func updateNeighbor(
+        _ position: Int, _ lladdr: MACAddress, _ state: NeighborState, overrides: Bool, _ context: inout PathContext
+    ) {
+        let old = neighbors.entries[position]
+        guard old.state != .permanent else { return }
+        var new = state
+        if new.isConnected { neighbors.entries[position].confirmed = context.now }
+        if old.state.isValid {
+            if lladdr != old.lladdr {
+                guard overrides else {
+                    // An unproven change of address only casts doubt.
+                    if old.state == .reachable { neighbors.entries[position].state = .stale }
+                    return
+                }
+            } else if new == .stale {
+                new = old.state
+            }
+        }
+        neighbors.entries[position].updated = context.now
+        if new != old.state {
+            neighbors.entries[position].state = new
+            neighbors.entries[position].probes = 0
+            neighbors.entries[position].generation &+= 1
+            if new == .reachable {
+                setNeighborTimer(position, after: reachableTime(&context), &context)
+            }
+        }
+        neighbors.entries[position].lladdr = lladdr
+        if !old.state.isValid {
+            let waiting = neighbors.entries[position].waiting
+            neighbors.entries[position].waiting = []
+            for packet in waiting { sendToNeighbor(packet, nextHop: old.address, on: old.link, &context) }
+        }
+    }
+
+    /// The proof a transport has that its packets arrive (neigh_confirm).
+    mutating func confirmNeighbor(_ address: IPAddress, on link: LinkID, _ context: inout PathContext) {
+        guard let position = neighbors.position(address, link) else { return }
+        neighbors.entries[position].confirmed = context.now
+    }
+
+    private func reachableTime(_ context: inout PathContext) -> Nanoseconds {
+        let half = Int(NeighborTable.baseReachable / 2)
+        return Nanoseconds(half + context.random.next(below: 2 * half))
+    }
+
+    /// A neighbor's timer ran out (neigh_timer_handler).
+    mutating func neighborTimer(
+        _ link: LinkID, _ address: IPAddress, _ generation: UInt32, _ context: inout PathContext
+    ) {
+        guard let position = neighbors.position(address, link), neighbors.entries[position].generation == generation
+        else { return }
+        let entry = neighbors.entries[position]
+        switch entry.state {
+        case .reachable:
+            if entry.used > context.now - NeighborTable.delayBeforeProbe {
+                neighbors.entries[position].state = .delay
+                setNeighborTimer(position, after: NeighborTable.delayBeforeProbe, &context)
+            } else {
+                neighbors.entries[position].state = .stale
+            }
+        case .delay:
+            if context.now <= entry.confirmed + NeighborTable.delayBeforeProbe {
+                neighbors.entries[position].state = .reachable
+                setNeighborTimer(position, after: reachableTime(&context), &context)
+            } else {
+                neighbors.entries[position].state = .probe
+                neighbors.entries[position].probes = 1
+                solicit(position, &context)
+                setNeighborTimer(position, after: NeighborTable.retransmission, &context)
+            }
+        case .incomplete, .probe:
+            if entry.probes >= NeighborTable.solicitations {
+                failNeighbor(position, &context)
+            } else {
+                neighbors.entries[position].probes += 1
+                solicit(position, &context)
+                setNeighborTimer(position, after: NeighborTable.retransmission, &context)
+            }
+        case .stale, .failed, .permanent: break
+        }
+    }
+
+    /// Nobody answered: every parked packet ends, with an ICMP host unreachable to its sender (arp_error_report).
+    private mutating func failNeighbor(_ position: Int, _ context: inout PathContext) {
+        let waiting = neighbors.entries[position].waiting
+        neighbors.entries[position].waiting = []
+        neighbors.entries[position].state = .failed
+        neighbors.entries[position].probes = 0
+        for packet in waiting {
+            context.cause = packet.id
+            sendICMPError(
+                about: packet, .hostUnreachable, &context)
+            drop(packet, .neighborFailed, &context)
+        }
+    }
+}

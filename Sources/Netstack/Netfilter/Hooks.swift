@@ -1,0 +1,74 @@
+// What happens at each of the five hooks, in the order of the kernel's priorities: defragmentation, raw, connection
+// tracking, mangle, destination NAT, filter, security, source NAT, confirmation.
+
+internal import Addressing
+internal import Wire
+
+extension NetworkNamespace {
+    /// Runs a hook. False when the packet ended there; it is then gone.
+    mutating func hook(
+        _ hook: Hook, _ packet: inout Packet, ingress: LinkID?, egress: LinkID?, _ context: inout PathContext
+    ) -> Bool {
+        switch hook {
+        case .prerouting, .output:
+            if compiledRules.tracksConnections, isFragment(packet, context) {
+                guard let whole = reassemble(packet, &context) else { return false }
+                packet = whole
+            }
+            guard table(.raw, hook, &packet, ingress, egress, &context) else { return false }
+            if compiledRules.tracksConnections {
+                guard track(&packet, &context) else { return false }
+            }
+            guard table(.mangle, hook, &packet, ingress, egress, &context) else { return false }
+            guard translate(&packet, at: hook, ingress: ingress, egress: egress, &context) else { return false }
+            guard hook == .output else { return true }
+            guard table(.filter, hook, &packet, ingress, egress, &context) else { return false }
+            return table(.security, hook, &packet, ingress, egress, &context)
+        case .input:
+            guard table(.mangle, hook, &packet, ingress, egress, &context),
+                table(.filter, hook, &packet, ingress, egress, &context),
+                table(.security, hook, &packet, ingress, egress, &context),
+                translate(&packet, at: hook, ingress: ingress, egress: egress, &context)
+            else { return false }
+            return confirm(&packet, &context)
+        case .forward:
+            return table(.mangle, hook, &packet, ingress, egress, &context)
+                && table(.filter, hook, &packet, ingress, egress, &context)
+                && table(.security, hook, &packet, ingress, egress, &context)
+        case .postrouting:
+            guard table(.mangle, hook, &packet, ingress, egress, &context),
+                translate(&packet, at: hook, ingress: ingress, egress: egress, &context)
+            else { return false }
+            return confirm(&packet, &context)
+        }
+    }
+
+    private mutating func table(
+        _ name: TableName, _ hook: Hook, _ packet: inout Packet, _ ingress: LinkID?, _ egress: LinkID?,
+        _ context: inout PathContext
+    ) -> Bool {
+        switch evaluate(name, at: hook, &packet, ingress: ingress, egress: egress, &context) {
+        case .accept: return true
+        case .drop(let rule):
+            drop(packet, .netfilterDrop, &context, rule: rule)
+        case .reject(let kind, let rule):
+            reject(packet, kind, &context)
+            drop(packet, .netfilterDrop, &context, rule: rule)
+        }
+        return false
+    }
+
+    /// Answers as REJECT does (nf_send_unreach, nf_send_reset).
+    private mutating func reject(_ packet: Packet, _ kind: RejectKind, _ context: inout PathContext) {
+        switch kind {
+        case .networkUnreachable: sendICMPError(about: packet, .networkUnreachable, &context)
+        case .hostUnreachable: sendICMPError(about: packet, .hostUnreachable, &context)
+        case .protocolUnreachable: sendICMPError(about: packet, .protocolUnreachable, &context)
+        case .portUnreachable, .portUnreachableIPv6: sendICMPError(about: packet, .portUnreachable, &context)
+        case .networkProhibited: sendICMPError(about: packet, .networkProhibited, &context)
+        case .hostProhibited: sendICMPError(about: packet, .hostProhibited, &context)
+        case .administrativelyProhibited: sendICMPError(about: packet, .packetFiltered, &context)
+        case .tcpReset: sendReset(about: packet, &context)
+        }
+    }
+}

@@ -1,0 +1,234 @@
+// One packet against one table: rules in order, jumps and returns, until something decides. Mirrors ipt_do_table in
+// net/ipv4/netfilter/ip_tables.c.
+
+internal import Addressing
+internal import Wire
+
+/// What a table decided.
+enum TableVerdict {
+    case accept
+    case drop(RuleReference)
+    case reject(RejectKind, RuleReference)
+}
+
+/// The fields rules compare, read once per hook.
+struct RuleFields {
+    var source: IPAddress
+    var destination: IPAddress
+    var `protocol`: IPProtocol
+    /// False for later fragments and protocols without ports.
+    var hasPorts: Bool
+    var sourcePort: UInt16 = 0
+    var destinationPort: UInt16 = 0
+
+    init(_ packet: Packet, in arena: borrowing PacketArena) {
+        let headerLength = Int(arena.load8(packet, networkOffset) & 0xf) * 4
+        source = IPAddress(IPv4Address(rawValue: arena.load32(packet, networkOffset + IPv4Header.Offset.source)))
+        destination = IPAddress(
+            IPv4Address(rawValue: arena.load32(packet, networkOffset + IPv4Header.Offset.destination)))
+        `protocol` = IPProtocol(rawValue: arena.load8(packet, networkOffset + IPv4Header.Offset.protocol))
+        let fragment =
+            arena.load16(packet, networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
+            & IPv4Header.fragmentOffsetMask
+        let transport = networkOffset + headerLength
+        hasPorts = `protocol`.hasPorts && fragment == 0 && packet.length >= transport + 4
+        if hasPorts {
+            sourcePort = arena.load16(packet, transport)
+            destinationPort = arena.load16(packet, transport + 2)
+        }
+    }
+}
+
+extension NetworkNamespace {
+    /// Runs the table's built-in chain of a hook.
+    mutating func evaluate(
+        _ name: TableName, at hook: Hook, _ packet: inout Packet, ingress: LinkID?, egress: LinkID?,
+        _ context: inout PathContext
+    ) -> TableVerdict {
+        let number = UInt8(TableName.allCases.firstIndex(of: name) ?? 0)
+        let table = compiledRules.tables[Int(number)]
+        let entry = table.entry[hook.rawValue]
+        guard entry >= 0, !table.isIdle[hook.rawValue] else { return .accept }
+        context.record(.hook(hook, table: number), packet, in: id)
+        let fields = RuleFields(packet, in: context.arena)
+        let ingressName = ingress.map { links[$0.index].packedName } ?? PackedName("")
+        let egressName = egress.map { links[$0.index].packedName } ?? PackedName("")
+
+        var chain = entry
+        var position = table.chains[Int(entry)].rules.lowerBound
+        var callers: [(chain: Int32, position: Int32)] = []
+        // The kernel bounds jumps by its jump stack; loops cannot be loaded, so this only guards hostile rulesets.
+        var budget = 1_000_000
+        while budget > 0 {
+            budget -= 1
+            let current = table.chains[Int(chain)]
+            if position >= current.rules.upperBound {
+                if let caller = callers.popLast() {
+                    (chain, position) = (caller.chain, caller.position)
+                    continue
+                }
+                let reference = RuleReference(table: number, chain: entry, rule: -1)
+                guard table.chains[Int(entry)].policy == .drop else { return .accept }
+                context.record(.rule(reference, .drop), packet, in: id)
+                return .drop(reference)
+            }
+            let reference = RuleReference(table: number, chain: chain, rule: position - current.rules.lowerBound)
+            let rule = compiledRules.rules[Int(position)]
+            position += 1
+            guard
+                matches(
+                    rule, fields, packet, ingressName: ingressName, egressName: egressName, &context)
+            else {
+                if context.recording.keepsRuleMisses {
+                    context.record(.rule(reference, .noMatch), packet, in: id)
+                }
+                continue
+            }
+            switch rule.verdict {
+            case .none:
+                context.record(.rule(reference, .counted), packet, in: id)
+            case .accept:
+                context.record(.rule(reference, .accept), packet, in: id)
+                return .accept
+            case .drop:
+                context.record(.rule(reference, .drop), packet, in: id)
+                return .drop(reference)
+            case .return:
+                context.record(.rule(reference, .return), packet, in: id)
+                position = current.rules.upperBound
+            case .jump, .goto:
+                context.record(.rule(reference, rule.verdict == .jump ? .jump : .goto), packet, in: id)
+                if rule.verdict == .jump { callers.append((chain, position)) }
+                chain = rule.argument
+                position = table.chains[Int(chain)].rules.lowerBound
+            case .setMark:
+                context.record(.rule(reference, .setMark), packet, in: id)
+                if case .setMark(let value, let mask) = compiledRules.targets[Int(rule.argument)] {
+                    packet.mark = (packet.mark & ~mask) ^ value
+                }
+            case .nat:
+                let target = compiledRules.targets[Int(rule.argument)]
+                context.record(.rule(reference, verdict(of: target)), packet, in: id)
+                context.natRule = reference
+                guard applyNAT(target, packet, at: hook, egress: egress, &context) else { return .drop(reference) }
+                return .accept
+            case .reject:
+                context.record(.rule(reference, .reject), packet, in: id)
+                guard case .reject(let kind) = compiledRules.targets[Int(rule.argument)] else {
+                    return .drop(reference)
+                }
+                return .reject(kind, reference)
+            }
+        }
+        return .accept
+    }
+
+    private func verdict(of target: Target) -> PathEvent.RuleVerdict {
+        switch target {
+        case .destinationNAT: .destinationNAT
+        case .masquerade: .masquerade
+        default: .sourceNAT
+        }
+    }
+
+    private mutating func matches(
+        _ rule: CompiledRule, _ fields: RuleFields, _ packet: Packet, ingressName: PackedName, egressName: PackedName,
+        _ context: inout PathContext
+    ) -> Bool {
+        let flags = rule.flags
+        if flags.isEmpty && rule.matchCount == 0 { return true }
+        if flags.contains(.never) { return false }
+        if flags.contains(.destination) {
+            let inside =
+                fields.destination.high & rule.destinationMask.high == rule.destination.high
+                && fields.destination.low & rule.destinationMask.low == rule.destination.low
+            if inside == flags.contains(.notDestination) { return false }
+        }
+        if flags.contains(.source) {
+            let inside =
+                fields.source.high & rule.sourceMask.high == rule.source.high
+                && fields.source.low & rule.sourceMask.low == rule.source.low
+            if inside == flags.contains(.notSource) { return false }
+        }
+        if flags.contains(.protocol),
+            (fields.protocol == rule.protocol) == flags.contains(.notProtocol)
+        {
+            return false
+        }
+        if flags.contains(.destinationPort) {
+            guard fields.hasPorts else { return false }
+            let inside = rule.destinationPorts.contains(fields.destinationPort)
+            if inside == flags.contains(.notDestinationPort) { return false }
+        }
+        if flags.contains(.sourcePort) {
+            guard fields.hasPorts else { return false }
+            if rule.sourcePorts.contains(fields.sourcePort) == flags.contains(.notSourcePort) { return false }
+        }
+        if flags.contains(.ingress),
+            ingressName.matches(rule.ingress, mask: rule.ingressMask) == flags.contains(.notIngress)
+        {
+            return false
+        }
+        if flags.contains(.egress),
+            egressName.matches(rule.egress, mask: rule.egressMask) == flags.contains(.notEgress)
+        {
+            return false
+        }
+        if flags.contains(.state) {
+            let states = connectionStates(of: packet)
+            if states.isDisjoint(with: rule.states) != flags.contains(.notState) { return false }
+        }
+        if flags.contains(.mark),
+            (packet.mark & rule.mark.mask == rule.mark.value) == flags.contains(.notMark)
+        {
+            return false
+        }
+        if flags.contains(.destinationType),
+            (addressType(fields.destination) == rule.destinationType) == flags.contains(.notDestinationType)
+        {
+            return false
+        }
+        if flags.contains(.sourceType),
+            (addressType(fields.source) == rule.sourceType) == flags.contains(.notSourceType)
+        {
+            return false
+        }
+        for index in rule.firstMatch..<rule.firstMatch + rule.matchCount
+        where !matches(compiledRules.matches[Int(index)], fields, &context) {
+            return false
+        }
+        return true
+    }
+
+    private mutating func matches(
+        _ match: CompiledMatch, _ fields: RuleFields, _ context: inout PathContext
+    ) -> Bool {
+        switch match {
+        case .random(let chance):
+            return UInt32(truncatingIfNeeded: context.random.next()) & 0x7fff_ffff < chance
+        case .recentCheck(let name, let seconds):
+            guard let seen = recentLists[name]?[fields.source] else { return false }
+            // --reap forgets what is older.
+            if context.now - seen > Nanoseconds(seconds) * 1_000_000_000 {
+                recentLists[name]?[fields.source] = nil
+                return false
+            }
+            return true
+        case .recentSet(let name):
+            recentLists[name, default: [:]][fields.source] = context.now
+            return true
+        }
+    }
+
+    /// The type of an address as the routing tables see it (inet_addr_type).
+    func addressType(_ address: IPAddress) -> AddressType {
+        if address.ipv4?.isBroadcast == true { return .broadcast }
+        if address.isMulticast { return .multicast }
+        guard let position = localTable.lookup(address) else { return .unicast }
+        switch localTable.routes[position].kind {
+        case .local: return .local
+        case .broadcast: return .broadcast
+        default: return .unicast
+        }
+    }
+}

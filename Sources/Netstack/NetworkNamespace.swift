@@ -1,0 +1,188 @@
+// One Linux network namespace as a value: its links, addresses, routes, neighbors, rules, connections and sockets.
+// Agents configure it with the verbs of iproute2; packets meet it in PacketPath.swift.
+
+public import Addressing
+
+/// A network namespace: a node, a pod, or a host on the underlay.
+public struct NetworkNamespace: Sendable {
+    public let id: NamespaceID
+    /// The owner's name, for example `worker-1` or `default/web-0`.
+    public let name: String
+
+    public internal(set) var links: [Link] = []
+    public internal(set) var bridges: [Bridge] = []
+    public internal(set) var tunnels: [VXLANTunnel] = []
+    public var sysctls = Sysctls()
+    public internal(set) var mainTable = RoutingTable()
+    public internal(set) var localTable = RoutingTable()
+    public internal(set) var neighbors = NeighborTable()
+    public internal(set) var connections = ConnectionTracker()
+    public internal(set) var sockets = SocketTable()
+    /// The rules as their authors wrote them.
+    public private(set) var ruleset = Ruleset()
+    var compiledRules = CompiledRuleset()
+    /// What `-m recent` lists remember: list name to source address to last time seen.
+    var recentLists: [String: [IPAddress: Nanoseconds]] = [:]
+    /// The next IP id per destination, as the kernel keeps one generator per peer.
+    var identifications: [IPAddress: UInt16] = [:]
+    var reassembly = ReassemblyQueue()
+    /// Senders told of a better next hop: when last, and how often.
+    var redirects: [IPAddress: (last: Nanoseconds, count: Int)] = [:]
+
+    public init(id: NamespaceID, name: String) {
+        self.id = id
+        self.name = name
+        let loopback = addLink("lo", kind: .loopback, hardwareAddress: .zero, mtu: 65536)
+        addAddress(InterfaceAddress(.v4(127, 0, 0, 1), prefixLength: 8), to: loopback, scope: .host)
+    }
+
+    // MARK: links
+
+    /// Makes a link that is up (`ip link add ... up`).
+    @discardableResult
+    public mutating func addLink(
+        _ name: String, kind: Link.Kind, hardwareAddress: MACAddress, mtu: Int = 1500
+    ) -> LinkID {
+        let link = LinkID(links.count)
+        links.append(Link(id: link, name: name, kind: kind, hardwareAddress: hardwareAddress, mtu: mtu, isUp: true))
+        return link
+    }
+
+    /// Makes a bridge device (`ip link add NAME type bridge`).
+    public mutating func addBridge(_ name: String, hardwareAddress: MACAddress, mtu: Int = 1500) -> LinkID {
+        let link = addLink(name, kind: .bridge(bridges.count), hardwareAddress: hardwareAddress, mtu: mtu)
+        bridges.append(Bridge(link: link, hardwareAddress: hardwareAddress))
+        return link
+    }
+
+    /// Makes a VXLAN device (`ip link add NAME type vxlan id VNI local ADDRESS dev LOWER dstport PORT nolearning`).
+    public mutating func addVXLAN(
+        _ name: String, hardwareAddress: MACAddress, mtu: Int, vni: UInt32, local: IPv4Address, lower: LinkID,
+        port: UInt16 = 8472
+    ) -> LinkID {
+        let link = addLink(name, kind: .vxlan(tunnels.count), hardwareAddress: hardwareAddress, mtu: mtu)
+        tunnels.append(VXLANTunnel(link: link, vni: vni, local: local, lower: lower, port: port))
+        return link
+    }
+
+    /// Makes `port` a port of a bridge (`ip link set PORT master BRIDGE`, `bridge link set ... hairpin on`).
+    public mutating func attach(_ port: LinkID, to bridge: LinkID, hairpin: Bool) {
+        guard case .bridge(let number) = links[bridge.index].kind else { preconditionFailure("not a bridge") }
+        links[port.index].bridge = bridge
+        links[port.index].isHairpin = hairpin
+        bridges[number].ports.append(port)
+        bridges[number].forwardingDatabase[links[port.index].hardwareAddress] =
+            Bridge.Entry(port: port, isLocal: true, updated: 0)
+    }
+
+    public func link(named name: String) -> Link? { links.first { $0.name == name } }
+
+    public mutating func setLink(_ link: LinkID, up isUp: Bool) { links[link.index].isUp = isUp }
+
+    // MARK: addresses and routes
+
+    /// Adds an address with the routes the kernel adds for it (fib_add_ifaddr): a local one, the subnet's, and the
+    /// broadcast address's.
+    public mutating func addAddress(
+        _ address: InterfaceAddress, to link: LinkID, scope: RouteScope = .universe, broadcast: IPv4Address? = nil
+    ) {
+        links[link.index].addresses.append(Link.Address(address, scope: scope, broadcast: broadcast))
+        let prefix = address.prefix
+        localTable.replace(
+            Route(
+                IPPrefix(host: address.address), kind: .local, link: link, scope: .host,
+                preferredSource: address.address, origin: .kernel))
+        guard !prefix.isHost else { return }
+        if links[link.index].isLoopback {
+            localTable.replace(
+                Route(
+                    prefix, kind: .local, link: link, scope: .host, preferredSource: address.address, origin: .kernel))
+        } else {
+            mainTable.replace(
+                Route(
+                    prefix, link: link, scope: .link, preferredSource: address.address, origin: .kernel))
+        }
+        if prefix.family == .ipv4, prefix.length < 31 {
+            localTable.replace(
+                Route(
+                    IPPrefix(host: prefix.last), kind: .broadcast, link: link, scope: .link,
+                    preferredSource: address.address, origin: .kernel))
+        }
+    }
+
+    /// `ip route replace`.
+    public mutating func addRoute(_ route: Route) { mainTable.replace(route) }
+
+    public mutating func removeRoutes(where test: (Route) -> Bool) { mainTable.removeAll(where: test) }
+
+    /// `ip neigh replace ... nud permanent`.
+    public mutating func addPermanentNeighbor(_ address: IPAddress, lladdr: MACAddress, on link: LinkID) {
+        neighbors.setPermanent(address, lladdr, on: link)
+    }
+
+    /// `bridge fdb replace MAC dev VXLAN dst REMOTE self permanent`.
+    public mutating func addForwardingEntry(_ address: MACAddress, remote: IPv4Address, on link: LinkID) {
+        guard case .vxlan(let number) = links[link.index].kind else { preconditionFailure("not a VXLAN device") }
+        tunnels[number].forwardingDatabase[address] = remote
+    }
+
+    // MARK: rules
+
+    /// Replaces all rules, as iptables-restore does.
+    public mutating func setRuleset(_ ruleset: Ruleset) {
+        self.ruleset = ruleset
+        compiledRules = CompiledRuleset(compiling: ruleset)
+    }
+
+    /// Takes rules another namespace already holds in compiled form.
+    package mutating func shareRuleset(of other: NetworkNamespace) {
+        ruleset = other.ruleset
+        compiledRules = other.compiledRules
+    }
+
+    // MARK: what the path asks
+
+    /// Whether the address is one of this namespace's own (RTN_LOCAL).
+    public func isLocal(_ address: IPAddress) -> Bool {
+        guard let position = localTable.lookup(address) else { return false }
+        return localTable.routes[position].kind == .local
+    }
+
+    /// The address of `link` to use towards `destination` (inet_select_addr): one whose subnet holds the
+    /// destination, else the link's first, else another link's first.
+    func selectAddress(on link: LinkID, towards destination: IPAddress?, scope: RouteScope = .universe) -> IPAddress? {
+        let candidates = links[link.index].addresses.filter { $0.scope <= scope }
+        if let destination {
+            let match = candidates.first { $0.interface.prefix.contains(destination) }
+            if let match { return match.interface.address }
+        }
+        let family = destination?.family ?? .ipv4
+        if let first = candidates.first(where: { $0.interface.address.family == family }) {
+            return first.interface.address
+        }
+        for other in links where other.id != link {
+            let usable = other.addresses.first {
+                $0.scope != .link && $0.scope <= scope && $0.interface.address.family == family
+            }
+            if let usable { return usable.interface.address }
+        }
+        return nil
+    }
+
+    /// The id field of a packet without a socket of its own (__ip_select_ident: one counter a peer, random start).
+    mutating func nextIdentification(to destination: IPAddress, _ context: inout PathContext) -> UInt16 {
+        var value = identifications[destination] ?? UInt16(truncatingIfNeeded: context.random.next())
+        value &+= 1
+        if value == 0 { value = 1 }
+        identifications[destination] = value
+        return value
+    }
+
+    // MARK: endings
+
+    mutating func drop(
+        _ packet: Packet, _ reason: DropReason, _ context: inout PathContext, rule: RuleReference? = nil
+    ) {
+        context.drop(packet, reason, in: id, rule: rule)
+    }
+}

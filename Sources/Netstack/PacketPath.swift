@@ -1,0 +1,261 @@
+// The path of an IPv4 packet through one namespace, top to bottom as the kernel walks it: net/ipv4/ip_input.c,
+// ip_forward.c, ip_output.c and net/core/dev.c. Bridging is in Links/Bridge.swift, tunnels in Links/VXLANTunnel.swift.
+//
+//      link ──► PREROUTING ──► route ──► FORWARD ──────────► POSTROUTING ──► neighbor ──► link
+//               raw            │         mangle              mangle
+//               conntrack      ▼         filter              nat (source)
+//               mangle         INPUT                         confirm
+//               nat (dest.)    mangle                            ▲
+//                              filter                            │
+//                              nat (source)                  OUTPUT ◄── route ◄── sockets
+//                              confirm                       raw, conntrack, mangle,
+//                              │                             nat (dest.), filter
+//                              ▼
+//                              sockets
+//
+// A packet that enters by a bridge port meets PREROUTING, FORWARD and POSTROUTING on the bridge already, when
+// bridge-nf-call-iptables is on (Netfilter/BridgeNetfilter.swift).
+
+internal import Addressing
+internal import Wire
+
+/// Octets of the Ethernet header: the network header begins here in every frame.
+let networkOffset = EthernetHeader.length
+
+extension NetworkNamespace {
+    // MARK: from a link
+
+    /// A frame arrives on a link.
+    package mutating func receive(_ packet: Packet, on link: LinkID, _ context: inout PathContext) {
+        connections.reclaimUnconfirmed()
+        context.cause = packet.id
+        guard links[link.index].isUp else {
+            drop(packet, .deviceNotReady, &context)
+            return
+        }
+        var packet = packet
+        tap(packet, on: link, .ingress, &context)
+        if let bridge = links[link.index].bridge {
+            bridgeInput(packet, port: link, bridge: bridge, &context)
+        } else {
+            packet.type = frameType(packet, for: link, context)
+            protocolInput(packet, on: link, &context)
+        }
+    }
+
+    /// Who the frame is for, seen from a link (eth_type_trans).
+    func frameType(_ packet: Packet, for link: LinkID, _ context: borrowing PathContext) -> PacketType {
+        if links[link.index].isLoopback { return .host }
+        let destination = context.arena.loadMAC(packet, 0)
+        if destination == links[link.index].hardwareAddress { return .host }
+        if destination.isBroadcast { return .broadcast }
+        return destination.isMulticast ? .multicast : .otherHost
+    }
+
+    /// The frame's protocol takes it.
+    mutating func protocolInput(_ packet: Packet, on link: LinkID, _ context: inout PathContext) {
+        switch EtherType(rawValue: context.arena.load16(packet, 12)) {
+        case .ipv4: ipInput(packet, on: link, &context)
+        case .arp: arpInput(packet, on: link, &context)
+        default: drop(packet, .unhandledProtocol, &context)
+        }
+    }
+
+    /// ip_rcv: the header must be sound, then PREROUTING.
+    mutating func ipInput(_ packet: Packet, on link: LinkID, _ context: inout PathContext) {
+        guard packet.type != .otherHost else {
+            drop(packet, .otherHost, &context)
+            return
+        }
+        var packet = packet
+        if let reason = trimToIPLength(&packet, context) {
+            drop(packet, reason, &context)
+            return
+        }
+        packet.ingress = link
+        if packet.bridge.prerouted {
+            // The bridge has run PREROUTING for this packet (ip_sabotage_in).
+            packet.bridge.prerouted = false
+        } else {
+            guard hook(.prerouting, &packet, ingress: link, egress: nil, &context) else { return }
+        }
+        ipReceived(packet, on: link, &context)
+    }
+
+    /// Checks the IPv4 header and cuts padding off; a reason when the header is not sound.
+    func trimToIPLength(_ packet: inout Packet, _ context: borrowing PathContext) -> DropReason? {
+        guard packet.length >= networkOffset + IPv4Header.length else { return .ipHeader }
+        let first = context.arena.load8(packet, networkOffset)
+        let headerLength = Int(first & 0xf) * 4
+        let totalLength = Int(context.arena.load16(packet, networkOffset + 2))
+        guard first >> 4 == 4, headerLength >= IPv4Header.length, totalLength >= headerLength,
+            packet.length >= networkOffset + totalLength
+        else { return .ipHeader }
+        let intact = context.arena.withBytes(packet) { IPv4Header.verifyChecksum($0, at: networkOffset) }
+        guard intact else { return .ipChecksum }
+        context.arena.truncate(&packet, to: networkOffset + totalLength)
+        return nil
+    }
+
+    /// ip_rcv_finish: where to?
+    private mutating func ipReceived(_ packet: Packet, on link: LinkID, _ context: inout PathContext) {
+        var packet = packet
+        let destination = destinationAddress(packet, context)
+        if links[link.index].isLoopback, packet.isLocal {
+            // The route chosen when it was sent still holds.
+            deliverLocally(packet, &context)
+            return
+        }
+        let source = sourceAddress(packet, context)
+        let (verdict, sourceIsOnlink) = routeInput(destination: destination, source: source, ingress: link)
+        switch verdict {
+        case .unreachable(let answer, let reason):
+            if let answer, packet.type == .host { sendICMPError(about: packet, answer, &context) }
+            drop(packet, reason, &context)
+        case .route(let route):
+            context.record(
+                .routed(route.reference, egress: route.egress, nextHop: route.gateway), packet, in: id)
+            switch route.kind {
+            case .local, .broadcast, .multicast:
+                deliverLocally(packet, &context)
+            case .unicast:
+                packet.wantsRedirect = route.egress == link && sourceIsOnlink && sysctls.sendRedirects
+                forward(packet, by: route, &context)
+            }
+        }
+    }
+
+    // MARK: through
+
+    /// ip_forward: TTL and size are judged before the TTL is counted down, FORWARD after.
+    private mutating func forward(_ packet: Packet, by route: RouteResult, _ context: inout PathContext) {
+        var packet = packet
+        guard packet.type == .host else {
+            drop(packet, .otherHost, &context)
+            return
+        }
+        if context.arena.load8(packet, networkOffset + IPv4Header.Offset.timeToLive) <= 1 {
+            sendICMPError(about: packet, .timeToLiveExceeded, &context)
+            drop(packet, .ipHeader, &context)
+            return
+        }
+        let mtu = links[route.egress.index].mtu
+        if packet.length - networkOffset > mtu, mayNotFragment(packet, context) {
+            sendICMPError(about: packet, .fragmentationNeeded, restOfHeader: UInt32(mtu), &context)
+            drop(packet, .packetTooBig, &context)
+            return
+        }
+        if packet.wantsRedirect { sendRedirect(about: packet, route, &context) }
+        context.arena.withMutableBytes(packet) { IPv4Header.decrementTimeToLive(&$0, at: networkOffset) }
+        guard hook(.forward, &packet, ingress: packet.ingress, egress: route.egress, &context) else { return }
+        ipOutput(packet, by: route, &context)
+    }
+
+    private func mayNotFragment(_ packet: Packet, _ context: borrowing PathContext) -> Bool {
+        context.arena.load16(packet, networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
+            & IPv4Header.dontFragmentBit != 0
+    }
+
+    // MARK: from here
+
+    /// ip_local_out: a packet made here, its IP header complete, meets OUTPUT and leaves. False when a rule stopped it.
+    @discardableResult
+    mutating func localOutput(_ packet: Packet, by route: RouteResult, _ context: inout PathContext) -> Bool {
+        var packet = packet
+        var route = route
+        packet.isLocal = true
+        let destination = destinationAddress(packet, context)
+        let mark = packet.mark
+        context.record(.routed(route.reference, egress: route.egress, nextHop: route.gateway), packet, in: id)
+        guard hook(.output, &packet, ingress: nil, egress: route.egress, &context) else { return false }
+        let translated = destinationAddress(packet, context)
+        if translated != destination || packet.mark != mark {
+            // NAT or a mark may lead elsewhere (ip_route_me_harder).
+            guard case .route(let other) = routeOutput(translated) else {
+                drop(packet, .noOutputRoute, &context)
+                return false
+            }
+            if other.egress != route.egress || other.gateway != route.gateway {
+                context.record(
+                    .routed(other.reference, egress: other.egress, nextHop: other.gateway), packet, in: id)
+            }
+            route = other
+        }
+        ipOutput(packet, by: route, &context)
+        return true
+    }
+
+    /// ip_output: POSTROUTING, then fragments if it must be, then the neighbor.
+    private mutating func ipOutput(_ packet: Packet, by route: RouteResult, _ context: inout PathContext) {
+        var packet = packet
+        guard hook(.postrouting, &packet, ingress: nil, egress: route.egress, &context) else { return }
+        let nextHop = route.nextHop(destinationAddress(packet, context))
+        let mtu = links[route.egress.index].mtu
+        guard packet.length - networkOffset > mtu else {
+            sendToNeighbor(packet, nextHop: nextHop, on: route.egress, &context)
+            return
+        }
+        if mayNotFragment(packet, context) {
+            sendICMPError(about: packet, .fragmentationNeeded, restOfHeader: UInt32(mtu), &context)
+            drop(packet, .packetTooBig, &context)
+            return
+        }
+        let limit = packet.bridge.largestFragment == 0 ? mtu : min(mtu, Int(packet.bridge.largestFragment))
+        for fragment in fragments(of: packet, mtu: limit, &context) {
+            sendToNeighbor(fragment, nextHop: nextHop, on: route.egress, &context)
+        }
+    }
+
+    // MARK: to a link
+
+    /// dev_queue_xmit: the tap sees the frame, then the device takes it.
+    mutating func transmit(_ packet: Packet, on link: LinkID, _ context: inout PathContext) {
+        var packet = packet
+        let device = links[link.index]
+        guard device.isUp else {
+            drop(packet, .deviceNotReady, &context)
+            return
+        }
+        tap(packet, on: link, .egress, &context)
+        switch device.kind {
+        case .loopback:
+            // The packet keeps what it carries: the kernel does not forget the connection on loopback.
+            context.transmissions.append(
+                Transmission(packet: packet, source: id, link: link, peer: LinkPeer(namespace: id, link: link)))
+        case .veth(let peer):
+            packet.scrub()
+            context.transmissions.append(Transmission(packet: packet, source: id, link: link, peer: peer))
+        case .ethernet:
+            packet.scrub()
+            context.transmissions.append(Transmission(packet: packet, source: id, link: link, peer: nil))
+        case .bridge: bridgeTransmit(packet, bridge: link, &context)
+        case .vxlan(let number): vxlanTransmit(packet, tunnel: number, &context)
+        case .dummy: drop(packet, .deviceNotReady, &context)
+        }
+    }
+
+    /// What `tcpdump -p -i LINK` sees here. Of loopback libpcap shows only the arriving half.
+    mutating func tap(
+        _ packet: Packet, on link: LinkID, _ direction: PathEvent.Direction, _ context: inout PathContext
+    ) {
+        if direction == .egress && links[link.index].isLoopback { return }
+        context.recording.crossings += 1
+        guard context.recording.keepsFrames || context.recording.keepsEvents else { return }
+        let now = context.now
+        let record = context.recording.frame(packet, in: context.arena, on: link, of: id, direction, at: now)
+        if context.recording.keepsEvents {
+            let summary = HeaderSummary(packet, in: context.arena)
+            context.record(.frame(link, direction, summary, record: record), packet, in: id)
+        }
+    }
+
+    // MARK: fields
+
+    func sourceAddress(_ packet: Packet, _ context: borrowing PathContext) -> IPAddress {
+        IPAddress(IPv4Address(rawValue: context.arena.load32(packet, networkOffset + IPv4Header.Offset.source)))
+    }
+
+    func destinationAddress(_ packet: Packet, _ context: borrowing PathContext) -> IPAddress {
+        IPAddress(IPv4Address(rawValue: context.arena.load32(packet, networkOffset + IPv4Header.Offset.destination)))
+    }
+}

@@ -1,0 +1,308 @@
+// Who answers on a port: listeners, connections, datagram and echo sockets of one namespace. Mirrors the lookups of
+// net/ipv4/inet_hashtables.c and udp.c: the full pair of ends first, then the listener on that address, then the one
+// on any address.
+
+package import Addressing
+internal import Wire
+
+/// A socket of one namespace.
+public struct SocketID: Hashable, Sendable, BitwiseCopyable {
+    public let rawValue: Int32
+    public init(_ rawValue: Int) { self.rawValue = Int32(rawValue) }
+    var index: Int { Int(rawValue) }
+}
+
+/// One socket.
+struct Socket: Sendable {
+    enum Kind: Sendable {
+        case closed
+        case tcpListener
+        case tcp(TCPConnection)
+        case udp
+        case echo(identifier: UInt16)
+    }
+
+    var kind: Kind
+    /// The address is `any` for a wildcard bind.
+    var local: SocketAddress
+    var remote: SocketAddress?
+    /// The next IP id, for sockets that count their own (inet_id).
+    var identification: UInt16 = 0
+    /// Drawn once, as sk_txhash: the VXLAN source port of everything this socket sends follows from it.
+    var flowHash: UInt32 = 0
+    /// For accepted connections, the listener.
+    var listener: SocketID?
+}
+
+/// All sockets of one namespace.
+public struct SocketTable: Sendable {
+    private struct Pair: Hashable {
+        var local: SocketAddress
+        var remote: SocketAddress
+    }
+
+    var sockets: [Socket] = []
+    private var connected: [Pair: SocketID] = [:]
+    private var listeners: [UInt16: [SocketID]] = [:]
+    private var connectedUDP: [Pair: SocketID] = [:]
+    private var boundUDP: [UInt16: [SocketID]] = [:]
+    private var echoes: [UInt16: SocketID] = [:]
+
+    public init() {}
+
+    mutating func add(_ socket: Socket) -> SocketID {
+        let id = SocketID(sockets.count)
+        sockets.append(socket)
+        switch socket.kind {
+        case .closed: break
+        case .tcpListener: listeners[socket.local.port, default: []].append(id)
+        case .tcp:
+            if let remote = socket.remote { connected[Pair(local: socket.local, remote: remote)] = id }
+        case .udp:
+            if let remote = socket.remote {
+                connectedUDP[Pair(local: socket.local, remote: remote)] = id
+            } else {
+                boundUDP[socket.local.port, default: []].append(id)
+            }
+        case .echo(let identifier): echoes[identifier] = id
+        }
+        return id
+    }
+
+    mutating func remove(_ id: SocketID) {
+        let socket = sockets[id.index]
+        switch socket.kind {
+        case .closed: break
+        case .tcpListener: listeners[socket.local.port]?.removeAll { $0 == id }
+        case .tcp:
+            if let remote = socket.remote { connected[Pair(local: socket.local, remote: remote)] = nil }
+        case .udp:
+            if let remote = socket.remote {
+                connectedUDP[Pair(local: socket.local, remote: remote)] = nil
+            } else {
+                boundUDP[socket.local.port]?.removeAll { $0 == id }
+            }
+        case .echo(let identifier): echoes[identifier] = nil
+        }
+        sockets[id.index].kind = .closed
+    }
+
+    func tcpSocket(local: SocketAddress, remote: SocketAddress) -> SocketID? {
+        connected[Pair(local: local, remote: remote)]
+    }
+
+    func tcpListener(_ local: SocketAddress) -> SocketID? { best(listeners[local.port], local) }
+
+    func udpSocket(local: SocketAddress, remote: SocketAddress) -> SocketID? {
+        connectedUDP[Pair(local: local, remote: remote)] ?? best(boundUDP[local.port], local)
+    }
+
+    func echoSocket(identifier: UInt16) -> SocketID? { echoes[identifier] }
+
+    private func best(_ candidates: [SocketID]?, _ local: SocketAddress) -> SocketID? {
+        guard let candidates else { return nil }
+        return candidates.first { sockets[$0.index].local == local }
+            ?? candidates.first { sockets[$0.index].local.address.isAny }
+    }
+
+    /// A free local port from the ephemeral range, drawn by chance.
+    func ephemeralPort(
+        _ `protocol`: IPProtocol, local: IPAddress, remote: SocketAddress, range: ClosedRange<UInt16>,
+        _ context: inout PathContext
+    ) -> UInt16? {
+        let count = range.count
+        let start = context.random.next(below: count)
+        for offset in 0..<count {
+            let port = UInt16(Int(range.lowerBound) + (start + offset) % count)
+            let pair = Pair(local: SocketAddress(local, port), remote: remote)
+            let taken =
+                `protocol` == .tcp
+                ? connected[pair] != nil || best(listeners[port], pair.local) != nil
+                : connectedUDP[pair] != nil || best(boundUDP[port], pair.local) != nil
+            if !taken { return port }
+        }
+        return nil
+    }
+}
+
+extension NetworkNamespace {
+    // MARK: what applications call
+
+    /// Listens for TCP connections on a port, on one address or on all.
+    package mutating func listenTCP(port: UInt16, address: IPAddress = .any(.ipv4)) -> SocketID {
+        sockets.add(Socket(kind: .tcpListener, local: SocketAddress(address, port)))
+    }
+
+    /// Receives datagrams on a port, on one address or on all.
+    package mutating func bindUDP(port: UInt16, address: IPAddress = .any(.ipv4)) -> SocketID {
+        sockets.add(Socket(kind: .udp, local: SocketAddress(address, port)))
+    }
+
+    /// A UDP socket connected to one peer. Throws when there is no route or no port.
+    package mutating func connectUDP(
+        to remote: SocketAddress, _ context: inout PathContext
+    ) throws(SocketError) -> SocketID {
+        let local = try localEnd(.udp, for: remote, &context)
+        return sockets.add(
+            Socket(
+                kind: .udp, local: local, remote: remote,
+                identification: UInt16(truncatingIfNeeded: context.random.next()),
+                flowHash: UInt32(truncatingIfNeeded: context.random.next()) | 1))
+    }
+
+    /// The address and ephemeral port a new connection to `remote` gets.
+    mutating func localEnd(
+        _ `protocol`: IPProtocol, for remote: SocketAddress, _ context: inout PathContext
+    ) throws(SocketError) -> SocketAddress {
+        guard case .route(let route) = routeOutput(remote.address) else { throw .networkUnreachable }
+        guard let address = sourceAddress(for: route, destination: remote.address) else {
+            throw .addressNotAvailable
+        }
+        let port = sockets.ephemeralPort(
+            `protocol`, local: address, remote: remote, range: sysctls.localPortRange, &context)
+        guard let port else { throw .addressNotAvailable }
+        return SocketAddress(address, port)
+    }
+
+    /// Sends a datagram, to the connected peer or to a given one.
+    package mutating func sendDatagram(
+        _ id: SocketID, _ payload: [UInt8], to peer: SocketAddress? = nil, from own: IPAddress? = nil,
+        _ context: inout PathContext
+    ) throws(SocketError) {
+        let socket = sockets.sockets[id.index]
+        guard let remote = peer ?? socket.remote, payload.count <= 65_507 else { throw .messageTooLong }
+        guard case .route(let route) = routeOutput(remote.address) else { throw .networkUnreachable }
+        let bound = socket.local.address.isAny ? nil : socket.local.address
+        guard let source = own ?? bound ?? sourceAddress(for: route, destination: remote.address),
+            let sourceIPv4 = source.ipv4, let target = remote.address.ipv4
+        else { throw .addressNotAvailable }
+        let identification: UInt16
+        if socket.remote != nil {
+            identification = socket.identification
+            sockets.sockets[id.index].identification &+= 1
+        } else {
+            identification = nextIdentification(to: remote.address, &context)
+        }
+        let fits = payload.count + UDPHeader.length + IPv4Header.length <= links[route.egress.index].mtu
+        var packet = context.arena.allocate(
+            length: networkOffset + IPv4Header.length + UDPHeader.length + payload.count, id: context.newPacketID())
+        packet.flowHash = socket.flowHash
+        let timeToLive = UInt8(sysctls.defaultTimeToLive)
+        context.arena.withMutableBytes(packet) { bytes in
+            bytes.storeUInt16(EtherType.ipv4.rawValue, at: 12)
+            IPv4Header(
+                source: sourceIPv4, destination: target, protocol: .udp,
+                payloadLength: UDPHeader.length + payload.count, timeToLive: timeToLive,
+                identification: identification, dontFragment: fits
+            ).write(to: &bytes, at: networkOffset)
+            let start = networkOffset + IPv4Header.length
+            UDPHeader(sourcePort: socket.local.port, destinationPort: remote.port, payloadLength: payload.count)
+                .write(to: &bytes, at: start)
+            bytes.store(payload, at: start + UDPHeader.length)
+            TransportChecksum.fill(
+                .udp, source: source, destination: remote.address, in: &bytes, segment: start..<bytes.byteCount)
+        }
+        originate(packet, parent: context.cause, &context)
+        guard localOutput(packet, by: route, &context) else { throw .accessDenied }
+    }
+
+    /// Sends an ICMP echo request as ping(8) does and returns the socket that hears the answer.
+    package mutating func ping(
+        _ target: IPAddress, sequence: UInt16 = 1, timeToLive: UInt8? = nil, _ context: inout PathContext
+    ) throws(SocketError) -> SocketID {
+        guard case .route(let route) = routeOutput(target) else { throw .networkUnreachable }
+        guard let source = sourceAddress(for: route, destination: target), let sourceIPv4 = source.ipv4,
+            let targetIPv4 = target.ipv4
+        else { throw .addressNotAvailable }
+        let identifier = UInt16(truncatingIfNeeded: context.random.next())
+        let socket = sockets.add(
+            Socket(kind: .echo(identifier: identifier), local: SocketAddress(source, identifier)))
+        // ping sends 56 octets: a time stamp of 16, then a counting pattern.
+        let payload = (0..<56).map { $0 < 16 ? 0 : UInt8($0) }
+        let identification = nextIdentification(to: target, &context)
+        let packet = context.arena.allocate(
+            length: networkOffset + IPv4Header.length + 8 + payload.count, id: context.newPacketID())
+        let hops = timeToLive ?? UInt8(sysctls.defaultTimeToLive)
+        context.arena.withMutableBytes(packet) { bytes in
+            bytes.storeUInt16(EtherType.ipv4.rawValue, at: 12)
+            IPv4Header(
+                source: sourceIPv4, destination: targetIPv4, protocol: .icmp, payloadLength: 8 + payload.count,
+                timeToLive: hops, identification: identification, dontFragment: true
+            ).write(to: &bytes, at: networkOffset)
+            let start = networkOffset + IPv4Header.length
+            ICMPv4Message(kind: .echoRequest, identifier: identifier, sequence: sequence).write(to: &bytes, at: start)
+            bytes.store(payload, at: start + 8)
+            TransportChecksum.fill(
+                .icmp, source: source, destination: target, in: &bytes, segment: start..<bytes.byteCount)
+        }
+        originate(packet, parent: context.cause, &context)
+        guard localOutput(packet, by: route, &context) else { throw .accessDenied }
+        return socket
+    }
+
+    /// The local end of a socket.
+    package func localEnd(of id: SocketID) -> SocketAddress { sockets.sockets[id.index].local }
+
+    /// The peer of a connected socket.
+    package func remoteEnd(of id: SocketID) -> SocketAddress? { sockets.sockets[id.index].remote }
+
+    // MARK: delivery
+
+    /// ip_local_deliver: whole packets meet INPUT, then their protocol.
+    mutating func deliverLocally(_ packet: Packet, _ context: inout PathContext) {
+        var packet = packet
+        if isFragment(packet, context) {
+            guard let whole = reassemble(packet, &context) else { return }
+            packet = whole
+        }
+        guard hook(.input, &packet, ingress: packet.ingress, egress: nil, &context) else { return }
+        let transport = networkOffset + Int(context.arena.load8(packet, networkOffset) & 0xf) * 4
+        switch IPProtocol(rawValue: context.arena.load8(packet, networkOffset + IPv4Header.Offset.protocol)) {
+        case .tcp: tcpInput(packet, transport: transport, &context)
+        case .udp: udpInput(packet, transport: transport, &context)
+        case .icmp: icmpInput(packet, transport: transport, &context)
+        default:
+            sendICMPError(about: packet, .protocolUnreachable, &context)
+            drop(packet, .unhandledProtocol, &context)
+        }
+    }
+
+    /// udp_rcv: to the tunnel or socket that has the port, else ICMP port unreachable.
+    private mutating func udpInput(_ packet: Packet, transport: Int, _ context: inout PathContext) {
+        let parsed = context.arena.withBytes(packet) { bytes -> UDPHeader? in
+            guard let header = try? UDPHeader(parsing: bytes, at: transport),
+                header.datagramLength >= UDPHeader.length,
+                transport + Int(header.datagramLength) <= bytes.byteCount
+            else { return nil }
+            return header
+        }
+        guard let header = parsed else {
+            drop(packet, .ipHeader, &context)
+            return
+        }
+        let source = sourceAddress(packet, context)
+        let destination = destinationAddress(packet, context)
+        let end = transport + Int(header.datagramLength)
+        let intact =
+            header.checksum == 0
+            || context.arena.withBytes(packet) {
+                TransportChecksum.verify(
+                    .udp, source: source, destination: destination, in: $0, segment: transport..<end)
+            }
+        guard intact else {
+            drop(packet, .udpChecksum, &context)
+            return
+        }
+        if vxlanInput(packet, transport: transport, destinationPort: header.destinationPort, &context) { return }
+        let local = SocketAddress(destination, header.destinationPort)
+        let remote = SocketAddress(source, header.sourcePort)
+        guard let socket = sockets.udpSocket(local: local, remote: remote) else {
+            if packet.type == .host { sendICMPError(about: packet, .portUnreachable, &context) }
+            drop(packet, .noSocket, &context)
+            return
+        }
+        let payload = Array(context.arena.bytes(packet)[(transport + UDPHeader.length)..<end])
+        context.notify(socket, in: id, .datagram(payload, from: remote, to: destination))
+        context.deliver(packet, in: id)
+    }
+}

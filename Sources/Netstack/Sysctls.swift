@@ -1,0 +1,91 @@
+// The kernel settings the path reads, by their sysctl names. Defaults are those of a node after kubelet and kube-proxy
+// have run (ip_forward, bridge-nf-call-iptables, route_localnet) and of the kernel otherwise.
+
+/// Settings of one network namespace.
+public struct Sysctls: Sendable, Hashable {
+    /// net.ipv4.ip_forward
+    public var ipForward = false
+    /// net.bridge.bridge-nf-call-iptables
+    public var bridgeCallsIPTables = false
+    /// net.ipv4.conf.all.rp_filter: 0 off, 1 strict, 2 loose.
+    public var reversePathFilter = 0
+    /// net.ipv4.conf.all.route_localnet
+    public var routeLocalnet = false
+    /// net.ipv4.conf.all.accept_local
+    public var acceptLocal = false
+    /// net.ipv4.conf.all.send_redirects
+    public var sendRedirects = true
+    /// net.ipv4.conf.all.accept_redirects
+    public var acceptRedirects = true
+    /// net.ipv4.ip_default_ttl
+    public var defaultTimeToLive = 64
+    /// net.ipv4.tcp_syn_retries
+    public var tcpSynRetries = 6
+    /// net.ipv4.tcp_syn_linear_timeouts
+    public var tcpSynLinearTimeouts = 4
+    /// net.ipv4.tcp_retries2
+    public var tcpRetries2 = 15
+    /// net.ipv4.ip_local_port_range
+    public var localPortRange: ClosedRange<UInt16> = 32768...60999
+    /// net.netfilter.nf_conntrack_max
+    public var connectionTrackingMax = 262_144
+    /// net.netfilter.nf_conntrack_tcp_be_liberal
+    public var connectionTrackingIsLiberal = false
+    /// net.netfilter.nf_conntrack_tcp_timeout_established, seconds
+    public var connectionTimeoutEstablished = 432_000
+    /// net.netfilter.nf_conntrack_tcp_timeout_close_wait, seconds
+    public var connectionTimeoutCloseWait = 60
+    /// net.ipv4.icmp_echo_ignore_all
+    public var ignoresEcho = false
+
+    public init() {}
+
+    /// Sets one by its name; false when podnet does not model it, nil when the value is not a number in its range.
+    /// `net.ipv4.conf.default.*` and per-interface names are taken as `all`.
+    public mutating func set(_ name: String, to text: String) -> Bool? {
+        guard let number = Int(text) else {
+            return Sysctls.names.contains(name) ? nil : false
+        }
+        func flag(_ path: WritableKeyPath<Sysctls, Bool>) -> Bool? {
+            guard number == 0 || number == 1 else { return nil }
+            self[keyPath: path] = number == 1
+            return true
+        }
+        func count(_ path: WritableKeyPath<Sysctls, Int>, _ range: ClosedRange<Int>) -> Bool? {
+            guard range.contains(number) else { return nil }
+            self[keyPath: path] = number
+            return true
+        }
+        switch name {
+        case "net.ipv4.ip_forward", "net.ipv4.conf.all.forwarding": return flag(\.ipForward)
+        case "net.bridge.bridge-nf-call-iptables": return flag(\.bridgeCallsIPTables)
+        case "net.ipv4.conf.all.rp_filter": return count(\.reversePathFilter, 0...2)
+        case "net.ipv4.conf.all.route_localnet": return flag(\.routeLocalnet)
+        case "net.ipv4.conf.all.accept_local": return flag(\.acceptLocal)
+        case "net.ipv4.conf.all.send_redirects": return flag(\.sendRedirects)
+        case "net.ipv4.conf.all.accept_redirects": return flag(\.acceptRedirects)
+        case "net.ipv4.ip_default_ttl": return count(\.defaultTimeToLive, 1...255)
+        case "net.ipv4.tcp_syn_retries": return count(\.tcpSynRetries, 1...127)
+        case "net.ipv4.tcp_syn_linear_timeouts": return count(\.tcpSynLinearTimeouts, 0...127)
+        case "net.ipv4.tcp_retries2": return count(\.tcpRetries2, 0...255)
+        case "net.netfilter.nf_conntrack_max": return count(\.connectionTrackingMax, 0...Int(Int32.max))
+        case "net.netfilter.nf_conntrack_tcp_be_liberal": return flag(\.connectionTrackingIsLiberal)
+        case "net.netfilter.nf_conntrack_tcp_timeout_established":
+            return count(\.connectionTimeoutEstablished, 0...Int(Int32.max))
+        case "net.netfilter.nf_conntrack_tcp_timeout_close_wait":
+            return count(\.connectionTimeoutCloseWait, 0...Int(Int32.max))
+        case "net.ipv4.icmp_echo_ignore_all": return flag(\.ignoresEcho)
+        default: return false
+        }
+    }
+
+    /// The names `set` knows.
+    public static let names = [
+        "net.bridge.bridge-nf-call-iptables", "net.ipv4.conf.all.accept_local", "net.ipv4.conf.all.accept_redirects",
+        "net.ipv4.conf.all.forwarding", "net.ipv4.conf.all.route_localnet", "net.ipv4.conf.all.rp_filter",
+        "net.ipv4.conf.all.send_redirects", "net.ipv4.icmp_echo_ignore_all", "net.ipv4.ip_default_ttl",
+        "net.ipv4.ip_forward", "net.ipv4.tcp_retries2", "net.ipv4.tcp_syn_linear_timeouts", "net.ipv4.tcp_syn_retries",
+        "net.netfilter.nf_conntrack_max", "net.netfilter.nf_conntrack_tcp_be_liberal",
+        "net.netfilter.nf_conntrack_tcp_timeout_close_wait", "net.netfilter.nf_conntrack_tcp_timeout_established",
+    ]
+}
