@@ -53,6 +53,9 @@ struct EndpointSelectionTests {
             name: "internal policy Local without local endpoints still has endpoints",
             endpoints: [.at("10.42.2.1")], internalPolicy: .local, cluster: []),
         Row(
+            name: "an endpoint on no known node is local nowhere",
+            endpoints: [.at("10.42.1.1", on: "")], internalPolicy: .local, cluster: []),
+        Row(
             name: "a local draining endpoint serves Local traffic although a remote one is ready",
             endpoints: [.at("10.42.1.1", on: "node-a", "draining"), .at("10.42.2.1")], externalPolicy: .local,
             cluster: ["10.42.2.1"], local: ["10.42.1.1"]),
@@ -112,6 +115,7 @@ struct EndpointSelectionTests {
         #expect(selection.hasAny == row.hasAny)
         #expect(Set(addresses(selection.reachable, of: port)) == Set(row.cluster + row.local))
         #expect(selection.reachable == selection.reachable.sorted())
+        #expect(port.selection(onNode: "", zone: nil).local == [])
     }
 
     @Test("endpoints are sorted by text, not by number")

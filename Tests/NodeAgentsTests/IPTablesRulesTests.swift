@@ -333,6 +333,27 @@ struct IPTablesRulesTests {
         #expect(reconcile() == reconcile())
     }
 
+    @Test("rules shared between nodes are those each node would have got alone", arguments: KubeProxyVectorTests.names)
+    func sharedRules(name: String) throws {
+        var input = try ProxyInput(vector: name)
+        let cluster = try #require(IPPrefix("10.42.0.0/16"))
+        input.configuration.detectLocalMode = .clusterCIDR
+        input.configuration.clusterCIDRs = [cluster]
+        let index = ServiceIndex(services: input.services, endpointSlices: input.endpointSlices, family: .ipv4)
+        let sharing = IPTablesProxy(index: index, configuration: input.configuration)
+        // With node CIDRs nothing is shared; with this one CIDR the rules must come out the same.
+        input.configuration.detectLocalMode = .nodeCIDR
+        let alone = IPTablesProxy(index: index, configuration: input.configuration)
+        for name in ["node-a", "node-b", "node-c", "elsewhere"] {
+            for hasAccounting in [true, false] {
+                let node = NodeView(
+                    name: name, hostAddresses: [.v4(192, 168, 77, 11)], podCIDRs: [cluster],
+                    hasAccounting: hasAccounting)
+                #expect(sharing.ruleset(for: sharing.profile(of: node)) == alone.ruleset(for: alone.profile(of: node)))
+            }
+        }
+    }
+
     @Test("nodes have one profile unless a Service looks different from them")
     func profiles() throws {
         let plain = Service.demo("plain") { $0.spec.ports[0].nodePort = 30080 }
@@ -353,6 +374,13 @@ struct IPTablesRulesTests {
         let profiles = nodes.map { different.profile(of: $0) }
         #expect(Set(profiles).count == 3)
         #expect(profiles[2] == profiles[3])
+
+        // Zones matter only to Services with hints.
+        let hinted: [Endpoint] = [.at("10.42.1.1", zones: ["zone-a"]), .at("10.42.2.1", zones: ["zone-b"])]
+        let zoned = proxy(.cluster("10.42.0.0/16", (plain, hinted)))
+        let inZones = ["zone-a", "zone-b", "zone-c", nil].map { NodeView(name: "node", zone: $0) }
+        #expect(Set(inZones.map { zoned.profile(of: $0) }).count == 3)
+        #expect(Set(inZones.map { shared.profile(of: $0) }).count == 1)
 
         // A kernel without counters and the node CIDR are the node's own matter.
         let countless = NodeView(name: "node-c", hasAccounting: false)

@@ -30,8 +30,8 @@ extension ProxiedServicePort {
             selection.hasAny = !selection.cluster.isEmpty
         }
         if usesLocalEndpoints {
-            selection.local = positions { $0.isReady && $0.nodeName == nodeName }
-            if selection.local.isEmpty { selection.local = positions { $0.isDraining && $0.nodeName == nodeName } }
+            selection.local = positions { $0.isReady && $0.isLocal(to: nodeName) }
+            if selection.local.isEmpty { selection.local = positions { $0.isDraining && $0.isLocal(to: nodeName) } }
             // A remote endpoint the policy forbids to use still makes the service one that has endpoints.
             selection.hasAny = selection.hasAny || endpoints.contains { $0.isReady || $0.isDraining }
         }

@@ -14,8 +14,8 @@ public struct IPTablesProfile: Hashable, Sendable {
     var nodePortAddresses: [IPAddress]?
     var hasAccounting: Bool
     var isConntrackLiberal: Bool
-    /// For each service port that looks different from different nodes, in order, how it looks from this one.
-    var views: [ServicePortView]
+    /// The service ports that look different from here than from a node with nothing of its own, in order.
+    var differences: [ServicePortDifference]
 }
 
 /// How a service port looks from one node.
@@ -23,6 +23,13 @@ struct ServicePortView: Hashable, Sendable {
     var selection: EndpointSelection
     /// Whether the node's own address is inside the load balancer's source ranges.
     var rangesHoldNode = false
+}
+
+/// A view that is not the one most nodes have.
+struct ServicePortDifference: Hashable, Sendable {
+    /// The place of the port in the index.
+    var position: Int
+    var view: ServicePortView
 }
 
 /// The iptables mode of kube-proxy. Made once for a cluster and family; a node's rules are then mostly put together
@@ -35,11 +42,16 @@ public struct IPTablesProxy: Sendable {
     public let configuration: KubeProxyConfiguration
 
     let writer: ServiceRuleWriter
-    /// Per service port: its rules if they are the same on every node, else nil.
-    private let sharedRules: [ServiceRules?]
-    /// Which service ports look different from different nodes.
-    private let nodeDependent: [Int]
     private let nodePortAddresses: NodePortAddresses
+    private let names: [ServicePortNames]
+    /// Per service port the view from a node that has no endpoint, no hint and no source range of its own.
+    private let commonViews: [ServicePortView]
+    /// The rules of `commonViews`, under the detector all nodes share. Empty in NodeCIDR mode, where none is shared.
+    private let commonRules: [ServiceRules]
+    /// Service ports whose view must be worked out for every node.
+    private let nodeDependent: [Int]
+    /// The others with a Local policy, by the nodes that have endpoints of theirs. Looked up, never walked.
+    private let localPositions: [String: [Int]]
 
     public init(index: ServiceIndex, configuration: KubeProxyConfiguration) {
         self.index = index
@@ -52,40 +64,53 @@ public struct IPTablesProxy: Sendable {
             hasManyEndpoints: index.endpointCount > 1000)
         self.writer = writer
 
-        let isDetectorShared = configuration.detectLocalMode != .nodeCIDR
+        // No node has the empty name.
+        let commonViews = index.ports.map { ServicePortView(selection: $0.selection(onNode: "", zone: nil)) }
+        let names = index.ports.map(ServicePortNames.init)
         let detector = LocalDetector(configuration, podCIDRs: [], family: family)
-        var sharedRules: [ServiceRules?] = []
+        commonRules =
+            configuration.detectLocalMode == .nodeCIDR
+            ? []
+            : index.ports.indices.map { position in
+                writer.rules(
+                    for: index.ports[position], named: names[position], seenAs: commonViews[position],
+                    detector: detector, hasAccounting: true)
+            }
+        self.commonViews = commonViews
+        self.names = names
+
         var nodeDependent: [Int] = []
+        var localPositions: [String: [Int]] = [:]
         for (position, port) in index.ports.enumerated() {
-            if port.usesLocalEndpoints || port.followsHints || writer.comparesSources(port) {
+            if port.followsHints || writer.comparesSources(port) {
                 nodeDependent.append(position)
-                sharedRules.append(nil)
-            } else if isDetectorShared {
-                // No node has the empty name, and without hints and local policies none needs one.
-                let view = ServicePortView(selection: port.selection(onNode: "", zone: nil))
-                sharedRules.append(writer.rules(for: port, seenAs: view, detector: detector, hasAccounting: true))
-            } else {
-                sharedRules.append(nil)
+            } else if port.usesLocalEndpoints {
+                for endpoint in port.endpoints where localPositions[endpoint.nodeName]?.last != position {
+                    localPositions[endpoint.nodeName, default: []].append(position)
+                }
             }
         }
-        self.sharedRules = sharedRules
         self.nodeDependent = nodeDependent
+        self.localPositions = localPositions
     }
 
     /// What of the node decides its rules.
     public func profile(of node: NodeView) -> IPTablesProfile {
         let nodeIP = nodeIP(of: node)
+        let positions = (nodeDependent + (localPositions[node.name] ?? [])).sorted()
+        let differences = positions.compactMap { position -> ServicePortDifference? in
+            let port = index.ports[position]
+            let view = ServicePortView(
+                selection: port.selection(onNode: node.name, zone: node.zone),
+                rangesHoldNode: port.sourceRanges.contains { $0.contains(nodeIP) })
+            return view == commonViews[position] ? nil : ServicePortDifference(position: position, view: view)
+        }
         return IPTablesProfile(
             detector: LocalDetector(configuration, podCIDRs: node.podCIDRs, family: index.family),
             nodePortAddresses: nodePortAddresses.addresses(of: node, nodeIP: nodeIP, family: index.family),
             hasAccounting: node.hasAccounting,
             isConntrackLiberal: node.isConntrackLiberal || configuration.conntrack.tcpBeLiberal,
-            views: nodeDependent.map { position in
-                let port = index.ports[position]
-                return ServicePortView(
-                    selection: port.selection(onNode: node.name, zone: node.zone),
-                    rangesHoldNode: port.sourceRanges.contains { $0.contains(nodeIP) })
-            })
+            differences: differences)
     }
 
     /// The rules kube-proxy alone leaves on a clean node.
@@ -99,20 +124,22 @@ public struct IPTablesProxy: Sendable {
     /// chains, so rules of other agents may be there already or come later.
     public func install(for profile: IPTablesProfile, into ruleset: inout Ruleset) {
         installSkeleton(for: profile, into: &ruleset)
-        var view = 0
+        var remaining = profile.differences[...]
         for (position, port) in index.ports.enumerated() {
-            let isNodeDependent = view < nodeDependent.count && nodeDependent[view] == position
-            let needsNoCounters = !profile.hasAccounting && port.nodePort != nil
-            if let shared = sharedRules[position], !needsNoCounters {
-                shared.install(into: &ruleset)
-            } else {
-                let seen =
-                    isNodeDependent
-                    ? profile.views[view] : ServicePortView(selection: port.selection(onNode: "", zone: nil))
-                writer.rules(for: port, seenAs: seen, detector: profile.detector, hasAccounting: profile.hasAccounting)
-                    .install(into: &ruleset)
+            var view = commonViews[position]
+            var isCommon = !commonRules.isEmpty && (profile.hasAccounting || port.nodePort == nil)
+            if let difference = remaining.first, difference.position == position {
+                view = difference.view
+                isCommon = false
+                remaining.removeFirst()
             }
-            if isNodeDependent { view += 1 }
+            let rules =
+                isCommon
+                ? commonRules[position]
+                : writer.rules(
+                    for: port, named: names[position], seenAs: view, detector: profile.detector,
+                    hasAccounting: profile.hasAccounting)
+            rules.install(into: &ruleset)
         }
         installNodePortJumps(for: profile, into: &ruleset)
     }

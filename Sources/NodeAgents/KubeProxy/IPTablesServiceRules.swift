@@ -35,6 +35,23 @@ struct ServiceRules: Sendable {
     }
 }
 
+/// Everything about a service port that is made of its name, worked out once for all nodes.
+struct ServicePortNames: Sendable {
+    let port: String
+    let chains: ServiceChainNames
+    /// One per endpoint, in the port's order.
+    let endpointChains: [String]
+
+    init(_ port: ProxiedServicePort) {
+        let name = port.name
+        self.port = name
+        chains = ServiceChainNames(portName: name, protocol: port.protocol)
+        endpointChains = port.endpoints.map {
+            endpointChainName(portName: name, protocol: port.protocol, endpoint: $0.text)
+        }
+    }
+}
+
 /// Writes the rules of service ports under one configuration.
 struct ServiceRuleWriter: Sendable {
     let family: AddressFamily
@@ -50,9 +67,11 @@ struct ServiceRuleWriter: Sendable {
     }
 
     func rules(
-        for port: ProxiedServicePort, seenAs view: ServicePortView, detector: LocalDetector, hasAccounting: Bool
+        for port: ProxiedServicePort, named names: ServicePortNames, seenAs view: ServicePortView,
+        detector: LocalDetector, hasAccounting: Bool
     ) -> ServiceRules {
-        var draft = Draft(port: port, view: view, detector: detector, hasAccounting: hasAccounting, writer: self)
+        var draft = Draft(
+            port: port, names: names, view: view, detector: detector, hasAccounting: hasAccounting, writer: self)
         draft.writeClusterIP()
         draft.writeExternalIPs()
         draft.writeVirtualIPs()
@@ -68,26 +87,27 @@ struct ServiceRuleWriter: Sendable {
 /// The rules of one service port while they are being written.
 private struct Draft {
     let port: ProxiedServicePort
+    let names: ServicePortNames
     let view: ServicePortView
     let detector: LocalDetector
     let hasAccounting: Bool
     let writer: ServiceRuleWriter
-    let name: String
-    let chains: ServiceChainNames
     var rules = ServiceRules()
 
     init(
-        port: ProxiedServicePort, view: ServicePortView, detector: LocalDetector, hasAccounting: Bool,
-        writer: ServiceRuleWriter
+        port: ProxiedServicePort, names: ServicePortNames, view: ServicePortView, detector: LocalDetector,
+        hasAccounting: Bool, writer: ServiceRuleWriter
     ) {
         self.port = port
+        self.names = names
         self.view = view
         self.detector = detector
         self.hasAccounting = hasAccounting
         self.writer = writer
-        name = port.name
-        chains = ServiceChainNames(portName: name, protocol: port.protocol)
     }
+
+    var name: String { names.port }
+    var chains: ServiceChainNames { names.chains }
 
     // MARK: - What leads where
 
@@ -232,13 +252,8 @@ private struct Draft {
 
     mutating func writeEndpointChains() {
         let selection = view.selection
-        var endpointChains: [Int: String] = [:]
-        for position in selection.reachable {
-            endpointChains[position] = endpointChainName(
-                portName: name, protocol: port.protocol, endpoint: port.endpoints[position].text)
-        }
         func targets(_ positions: [Int]) -> [(ProxiedEndpoint, String)] {
-            positions.compactMap { position in endpointChains[position].map { (port.endpoints[position], $0) } }
+            positions.map { (port.endpoints[$0], names.endpointChains[$0]) }
         }
 
         if port.usesClusterEndpoints, !selection.cluster.isEmpty {

@@ -22,6 +22,9 @@ public struct ProxiedEndpoint: Hashable, Sendable {
 
     /// Whether the endpoint may serve when no ready one is left.
     var isDraining: Bool { isServing && isTerminating }
+
+    /// An endpoint on no known node is local to none.
+    func isLocal(to node: String) -> Bool { !nodeName.isEmpty && nodeName == node }
 }
 
 /// One port of one Service for one family: the unit kube-proxy makes rules for.
