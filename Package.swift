@@ -33,7 +33,8 @@ let package = Package(
             ]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2")
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
     ],
     targets: [
         .systemLibrary(
@@ -47,7 +48,13 @@ let package = Package(
         layer("Netstack", imports: ["Addressing", "Wire"]),
         layer("Kubernetes", imports: ["Addressing"]),
         layer("NodeAgents", imports: ["Addressing", "Netstack", "Kubernetes"]),
-        layer("Simulation", imports: ["Addressing", "Wire", "Netstack", "Kubernetes", "NodeAgents"]),
+        layer(
+            "Simulation",
+            imports: [
+                "Addressing", "Wire", "Netstack", "Kubernetes", "NodeAgents",
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "HeapModule", package: "swift-collections"),
+            ]),
         layer("Manifests", imports: ["Addressing", "Kubernetes", "Simulation", "Clibyaml"]),
         layer("Rendering", imports: ["Addressing", "Capture", "Wire", "Netstack", "Kubernetes", "Simulation"]),
         .executableTarget(

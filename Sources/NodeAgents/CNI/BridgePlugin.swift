@@ -1,0 +1,62 @@
+// What the CNI bridge plugin makes for a pod, as flannel's delegate config asks for it: the bridge with its gateway
+// address, a veth pair with a hairpin port, the pod's address and its three routes. Mirrors plugins/main/bridge
+// of containernetworking/plugins 1.1.1.
+
+public import Addressing
+internal import Kubernetes
+public import Netstack
+
+/// A pod's attachment to its node's bridge.
+public struct BridgePlugin: Sendable {
+    public var bridge: String
+    public var hairpinMode: Bool
+    /// The pods' MTU.
+    public var mtu: Int
+    /// The node's pod CIDR; its first address is the gateway.
+    public var subnet: IPPrefix
+    /// flannel's network: the pod gets a route to it by the gateway.
+    public var clusterNetwork: IPPrefix
+
+    public init(bridge: String, hairpinMode: Bool, mtu: Int, subnet: IPPrefix, clusterNetwork: IPPrefix) {
+        self.bridge = bridge
+        self.hairpinMode = hairpinMode
+        self.mtu = mtu
+        self.subnet = subnet
+        self.clusterNetwork = clusterNetwork
+    }
+
+    private var gateway: IPAddress? { subnet.address.advanced(by: 1) }
+
+    /// Makes the bridge unless it is there, with the gateway address.
+    public func ensureBridge(on node: inout NetworkNamespace, hardwareAddress: MACAddress) -> LinkID {
+        if let existing = node.link(named: bridge) { return existing.id }
+        let link = node.addBridge(bridge, hardwareAddress: hardwareAddress, mtu: mtu)
+        if let gateway {
+            node.addAddress(
+                InterfaceAddress(gateway, prefixLength: subnet.length), to: link, broadcast: subnet.last.ipv4)
+        }
+        node.sysctls.ipForward = true
+        return link
+    }
+
+    /// Joins a pod to the bridge: `hostName` is the name of the node's end, eth0 the pod's.
+    public func add(
+        pod: inout NetworkNamespace, address: IPAddress, podMAC: MACAddress, to node: inout NetworkNamespace,
+        hostName: String, hostMAC: MACAddress, bridgeMAC: MACAddress
+    ) {
+        let bridgeLink = ensureBridge(on: &node, hardwareAddress: bridgeMAC)
+        let hostLink = LinkID(node.links.count)
+        let podLink = LinkID(pod.links.count)
+        node.addLink(
+            hostName, kind: .veth(peer: LinkPeer(namespace: pod.id, link: podLink)), hardwareAddress: hostMAC, mtu: mtu)
+        pod.addLink(
+            "eth0", kind: .veth(peer: LinkPeer(namespace: node.id, link: hostLink)), hardwareAddress: podMAC, mtu: mtu)
+        node.attach(hostLink, to: bridgeLink, hairpin: hairpinMode)
+        pod.addAddress(
+            InterfaceAddress(address, prefixLength: subnet.length), to: podLink, broadcast: subnet.last.ipv4)
+        guard let gateway else { return }
+        // IPAM's routes first, the default route of isDefaultGateway last.
+        pod.addRoute(Route(clusterNetwork, gateway: gateway, link: podLink))
+        pod.addRoute(Route(IPPrefix(.any(.ipv4), length: 0), gateway: gateway, link: podLink))
+    }
+}

@@ -1,0 +1,82 @@
+// A node before any pod: its interfaces on the underlay, default route, and the kernel settings kubelet, kube-proxy
+// and the distribution make. What stands in annotations wins.
+
+internal import Addressing
+public import Kubernetes
+public import Netstack
+
+/// A node's interface as annotations or its InternalIP describe it.
+public enum NodeNetwork {
+    static let prefix = "podnet.dev/"
+
+    /// The node's interfaces: from `podnet.dev/interfaces`, else eth0 with the InternalIP in the underlay's subnet.
+    public static func interfaces(of node: Node, underlay: Underlay) -> [NodeInterface] {
+        if let text = node.metadata.annotations[prefix + "interfaces"] {
+            return interfaces(text)
+        }
+        let addresses = node.internalIPs.map { address in
+            let subnet = underlay.subnet.flatMap { $0.contains(address) ? $0.length : nil }
+            return InterfaceAddress(address, prefixLength: subnet ?? (address.family == .ipv4 ? 24 : 64))
+        }
+        return [NodeInterface(name: "eth0", addresses: addresses)]
+    }
+
+    /// Reads `eth0=192.168.77.11/24,eth1=172.31.5.4/20`; an address without a name belongs to the one before.
+    static func interfaces(_ text: String) -> [NodeInterface] {
+        var interfaces: [NodeInterface] = []
+        for part in text.split(separator: ",") {
+            let entry = part.drop { $0 == " " }
+            var address = entry
+            if let equals = entry.firstIndex(of: "=") {
+                let name = String(entry[..<equals])
+                address = entry[entry.index(after: equals)...]
+                if !interfaces.contains(where: { $0.name == name }) {
+                    interfaces.append(NodeInterface(name: name, addresses: []))
+                }
+            }
+            if let parsed = InterfaceAddress(address), !interfaces.isEmpty {
+                interfaces[interfaces.count - 1].addresses.append(parsed)
+            }
+        }
+        return interfaces
+    }
+
+    /// Applies what the node's agents and annotations set.
+    public static func applySettings(
+        _ node: Node, proxy: KubeProxyConfiguration, to namespace: inout NetworkNamespace
+    ) {
+        namespace.sysctls.ipForward = true
+        namespace.sysctls.bridgeCallsIPTables = true
+        namespace.sysctls.routeLocalnet = proxy.mode == .iptables && proxy.iptables.localhostNodePorts
+        namespace.sysctls.connectionTrackingIsLiberal = proxy.conntrack.tcpBeLiberal
+        namespace.sysctls.connectionTimeoutEstablished = Int(proxy.conntrack.tcpEstablishedTimeout / 1_000_000_000)
+        namespace.sysctls.connectionTimeoutCloseWait = Int(proxy.conntrack.tcpCloseWaitTimeout / 1_000_000_000)
+        for (key, value) in node.metadata.annotations.sorted(by: { $0.key < $1.key })
+        where key.hasPrefix(prefix + "sysctl.") {
+            // Names and values were checked when the manifest was read.
+            _ = namespace.sysctls.set(String(key.dropFirst(prefix.count + 7)), to: value)
+        }
+    }
+
+    /// Ports that answer on an object with the annotation `podnet.dev/listen`.
+    public static func listeners(_ metadata: ObjectMeta) -> [Listener] {
+        (metadata.annotations[prefix + "listen"] ?? "").split(separator: ",").compactMap { part in
+            Listener(part.drop { $0 == " " })
+        }
+    }
+
+    /// Every port a pod answers on: its declared container ports, sidecars included, and the annotation's.
+    public static func listeners(_ pod: Pod) -> [Listener] {
+        var found: [Listener] = []
+        let sidecars = pod.spec.initContainers.filter(\.isSidecar)
+        for port in (pod.spec.containers + sidecars).flatMap(\.ports) {
+            guard let `protocol` = port.protocol.ipProtocol, let number = UInt16(exactly: port.containerPort) else {
+                continue
+            }
+            let listener = Listener(protocol: `protocol`, port: number)
+            if !found.contains(listener) { found.append(listener) }
+        }
+        for listener in listeners(pod.metadata) where !found.contains(listener) { found.append(listener) }
+        return found
+    }
+}
