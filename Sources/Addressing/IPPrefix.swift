@@ -50,7 +50,7 @@ public struct IPPrefix: Hashable, Comparable, Sendable, BitwiseCopyable {
     public func subnet(_ index: Int, length: Int) -> IPPrefix? {
         guard length >= self.length, length <= family.bitWidth, index >= 0 else { return nil }
         let pieces = length - self.length
-        guard pieces >= 62 || index < 1 << pieces else { return nil }
+        guard pieces >= 63 || index < 1 << pieces else { return nil }
         // Shift the index into place across the two halves.
         let shift = family.bitWidth - length
         let value = UInt64(index)

@@ -51,7 +51,9 @@ extension IPv6Address: LosslessStringConvertible {
             let end = bytes[index...].firstIndex(of: colon) ?? bytes.count
             let part = bytes[index..<end]
             if part.contains(UInt8(ascii: ".")) {
-                guard end == bytes.count, let tail = IPv4Address(String(decoding: part, as: UTF8.self)) else { return nil }
+                guard end == bytes.count, let tail = IPv4Address(String(decoding: part, as: UTF8.self)) else {
+                    return nil
+                }
                 groups.append(UInt16(truncatingIfNeeded: tail.rawValue >> 16))
                 groups.append(UInt16(truncatingIfNeeded: tail.rawValue))
                 index = end

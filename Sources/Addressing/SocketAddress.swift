@@ -27,7 +27,8 @@ extension IPProtocol: LosslessStringConvertible {
         case "ipv6-icmp", "icmpv6": self = .icmpv6
         case "sctp": self = .sctp
         default:
-            guard let number = UInt8(text) else { return nil }
+            // UInt8's own reader would take a sign.
+            guard text.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }), let number = UInt8(text) else { return nil }
             rawValue = number
         }
     }

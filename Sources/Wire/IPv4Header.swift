@@ -181,8 +181,8 @@ public struct IPv4Header: Hashable, Sendable {
             Checksum.update(checksum, replacing: old, with: new), at: offset + Offset.headerChecksum)
     }
 
-    /// Replaces the address at `position` (`Offset.source` or `Offset.destination`) and keeps the header checksum right.
-    /// The transport checksum is the caller's, see `TransportChecksum.replace`.
+    /// Replaces the address at `position`, which is `Offset.source` or `Offset.destination`, and keeps the header
+    /// checksum right. The transport checksum is the caller's, see `TransportChecksum.replace`.
     package static func replaceAddress(
         _ bytes: inout MutableRawSpan, at offset: Int = 0, position: Int, with address: IPv4Address
     ) {

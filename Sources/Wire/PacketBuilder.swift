@@ -192,6 +192,12 @@ public struct PacketBuilder: Hashable, Sendable {
         let header = try IPv4Header(parsing: frame.span.bytes, at: EthernetHeader.length)
         try header.requireComplete(available: frame.count - EthernetHeader.length, at: EthernetHeader.length)
         guard Int(header.totalLength) > mtu else { return [frame] }
+        guard header.fragmentByteOffset + header.payloadLength <= Int(UInt16.max) else {
+            throw ParseError(
+                layer: .ipv4, field: "fragment offset",
+                offset: EthernetHeader.length + IPv4Header.Offset.flagsAndFragmentOffset,
+                reason: .unsupported(header.fragmentByteOffset))
+        }
         let piece = (mtu - header.headerLength) & ~7
         precondition(piece > 0, "the MTU leaves no room for payload")
         let start = EthernetHeader.length + header.headerLength

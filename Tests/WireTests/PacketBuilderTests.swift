@@ -104,6 +104,11 @@ import Wire
         #expect(try PacketBuilder.fragments(of: frame, mtu: 31) == [frame])
         #expect(throws: ParseError.self) { try PacketBuilder.fragments(of: Array(frame.dropLast()), mtu: 30) }
         #expect(throws: ParseError.self) { try PacketBuilder.fragments(of: KernelFrames.datagram6, mtu: 30) }
+        // A fragment that would end behind octet 65,535, as in the ping of death.
+        var last = PacketBuilder.nodes.udp(from: 1, to: 2, payload: [UInt8](repeating: 0, count: 100))
+        (last[20], last[21]) = (0x1f, 0xff)
+        let error = #expect(throws: ParseError.self) { try PacketBuilder.fragments(of: last, mtu: 100) }
+        #expect(error?.field == "fragment offset")
     }
 
     @Test func `reversing twice changes nothing`() {
