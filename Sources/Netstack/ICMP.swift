@@ -44,6 +44,11 @@ extension NetworkNamespace {
             TransportChecksum.fill(
                 .icmp, source: own, destination: source, in: &bytes, segment: transport..<bytes.byteCount)
         }
+        // The error belongs to the packet's connection even while that is unconfirmed (nf_ct_attach).
+        if packet.connection != .none {
+            answer.connection = packet.connection
+            answer.connectionState = packet.connectionState.isReply ? .related : .relatedReply
+        }
         answer.isLocal = true
         originate(answer, parent: packet.id, &context)
         localOutput(answer, by: route, &context)
@@ -146,7 +151,9 @@ extension NetworkNamespace {
                 tcpError(socket, error, nextHopMTU: mtu, &context)
             }
         case .udp:
-            if let socket = sockets.udpSocket(local: local, remote: remote) {
+            // Unreachable hosts and networks are soft errors, which datagram sockets do not hear of.
+            let isHard = error == .connectionRefused || error == .protocolUnreachable || error == .messageTooLong
+            if isHard, let socket = sockets.udpSocket(local: local, remote: remote) {
                 context.notify(socket, in: id, .failed(error))
             }
         case .icmp:

@@ -200,7 +200,8 @@ public struct PathContext: ~Copyable {
     }
 
     mutating func schedule(_ timer: Timer, in namespace: NamespaceID, after delay: Nanoseconds) {
-        timers.append(ScheduledTimer(time: now + delay, namespace: namespace, timer: timer))
+        let time = TimerWheel.expiry(now: now, delay: delay)
+        timers.append(ScheduledTimer(time: time, namespace: namespace, timer: timer))
     }
 
     mutating func notify(_ socket: SocketID, in namespace: NamespaceID, _ kind: SocketEvent.Kind) {

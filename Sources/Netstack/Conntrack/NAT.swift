@@ -32,6 +32,10 @@ extension NetworkNamespace {
         switch packet.connectionState {
         case .related where isICMPError(packet, at: networkOffset, context),
             .relatedReply where isICMPError(packet, at: networkOffset, context):
+            if isRedirect(packet, context), !mayRedirect(packet) {
+                drop(packet, .netfilterDrop, &context)
+                return false
+            }
             translateICMPError(packet, manipulation, &context)
             return true
         case .new, .related, .relatedReply:
@@ -57,6 +61,17 @@ extension NetworkNamespace {
         }
         manipulate(packet, manipulation, &context)
         return true
+    }
+
+    private func isRedirect(_ packet: Packet, _ context: borrowing PathContext) -> Bool {
+        let transport = networkOffset + Int(context.arena.load8(packet, networkOffset) & 0xf) * 4
+        return context.arena.load8(packet, transport) == ICMPv4Kind.redirectHost.type
+    }
+
+    /// Redirects make sense only for connections NAT is known to leave alone.
+    private func mayRedirect(_ packet: Packet) -> Bool {
+        let status = connections[packet.connection].status
+        return status.contains([.sourceDone, .destinationDone]) && status.isDisjoint(with: .natBoth)
     }
 
     /// A NAT target matched: binds the connection. False when no port is left.

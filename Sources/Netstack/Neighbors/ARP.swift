@@ -20,7 +20,7 @@ extension NetworkNamespace {
         sendARP(
             ARPPacket(
                 operation: .request, senderMAC: links[entry.link.index].hardwareAddress, senderIP: sender ?? .any,
-                targetMAC: known ?? .zero, targetIP: target),
+                targetMAC: .zero, targetIP: target),
             to: known ?? .broadcast, on: entry.link, &context)
     }
 

@@ -63,6 +63,11 @@ public struct NeighborTable: Sendable {
 
     func position(_ address: IPAddress, _ link: LinkID) -> Int? { positions[Key(link: link, address: address)] }
 
+    /// A packet of that socket is parked here.
+    func holdsPacket(flowHash: UInt32) -> Bool {
+        entries.contains { entry in entry.waiting.contains { $0.isLocal && $0.flowHash == flowHash } }
+    }
+
     mutating func create(_ address: IPAddress, _ link: LinkID) -> Int {
         let key = Key(link: link, address: address)
         if let position = positions[key] { return position }

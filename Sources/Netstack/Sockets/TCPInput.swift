@@ -318,7 +318,11 @@ extension NetworkNamespace {
 extension TCPConnection {
     /// Offers more after each arriving segment (tcp_grow_window): twice its size, up to what the buffer holds.
     mutating func growWindow(segment: Int) {
-        guard segment >= 536 else { return }
+        // Small segments use up a little of the offer, which is opened again before it matters.
+        guard segment >= 850 else {
+            if receiveWindow > UInt32(segment) + 63 << 10 { receiveWindow -= UInt32(segment) }
+            return
+        }
         // A full frame's buffer takes 2304 octets of memory; the share that is data bounds the window.
         receiveLimit = max(receiveLimit, UInt32(131_072 * (segment * 256 / 2304) / 256))
         receiveWindow = min(receiveWindow + 2 * UInt32(segment), receiveLimit)

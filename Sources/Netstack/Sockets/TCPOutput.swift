@@ -261,7 +261,9 @@ extension NetworkNamespace {
             connection.retransmissionGeneration == generation, connection.underWay > 0
         else { return }
         let isHandshake = connection.state == .synSent || connection.state == .synReceived
-        let limit = connection.state == .synSent ? sysctls.tcpSynRetries : isHandshake ? 5 : sysctls.tcpRetries2
+        let limit =
+            connection.state == .synSent
+            ? sysctls.tcpSynRetries + sysctls.tcpSynLinearTimeouts : isHandshake ? 5 : sysctls.tcpRetries2
         guard connection.retransmissions < limit else {
             sockets.remove(id)
             context.notify(id, in: self.id, .failed(.timedOut))
@@ -274,6 +276,11 @@ extension NetworkNamespace {
         if !isLinear { connection.retransmissionTimeout = min(connection.retransmissionTimeout * 2, 120_000_000_000) }
         sockets.sockets[id.index].kind = .tcp(connection)
         context.cause = 0
+        // What still waits for a neighbor on this very host is not sent again (skb_still_in_host_queue).
+        if neighbors.holdsPacket(flowHash: sockets.sockets[id.index].flowHash) {
+            setRetransmissionTimer(id, &context)
+            return
+        }
         switch connection.state {
         case .synSent: sendSYN(id, isRetransmission: true, &context)
         case .synReceived: sendSYNACK(id, isRetransmission: true, &context)
