@@ -8,9 +8,8 @@ extension ManifestTree {
     static func embedded(in field: ManifestNode, limits: ManifestLimits) throws(ManifestError) -> ManifestTree? {
         let path = field.path
         if let source = sourceInPlace(field) {
-            let tree = ManifestTree(source: source, embedding: Embedding(path: path, place: nil))
             do {
-                return try tree.readOnlyDocument(limits: limits) ? tree : nil
+                return try onlyDocument(of: source, Embedding(path: path, place: nil), limits: limits)
             } catch {
                 throw error.prefixed(path)
             }
@@ -18,9 +17,8 @@ extension ManifestTree {
         let name = field.tree.source.name
         let place = field.position
         let source = SourceBuffer(name: name, text: field.text)
-        let tree = ManifestTree(source: source, embedding: Embedding(path: path, place: place))
         do {
-            return try tree.readOnlyDocument(limits: limits) ? tree : nil
+            return try onlyDocument(of: source, Embedding(path: path, place: place), limits: limits)
         } catch {
             let message = "\(path): line \(error.line) of the text: \(error.message)"
             throw ManifestError(
@@ -28,18 +26,19 @@ extension ManifestTree {
         }
     }
 
-    /// Reads the first document that is not empty; false when there is none.
-    private func readOnlyDocument(limits: ManifestLimits) throws(ManifestError) -> Bool {
+    /// Reads the first document that is not empty.
+    private static func onlyDocument(
+        of source: SourceBuffer, _ embedding: Embedding, limits: ManifestLimits
+    ) throws(ManifestError) -> ManifestTree? {
         let stream = YAMLEventStream(source)
-        let values = ManifestTreeReader(stream, limits: limits)
         while try stream.next() == .documentStart {
-            values.beginDocument()
-            removeAll()
-            try values.readValue(try stream.next(), into: self)
-            if let root, !root.isNull { return true }
+            var builder = ManifestTreeBuilder(stream, limits: limits)
+            try builder.readValue(try stream.next())
             _ = try stream.next()
+            let tree = ManifestTree(builder.values, source: source, embedding: embedding)
+            if let root = tree.root, !root.isNull { return tree }
         }
-        return false
+        return nil
     }
 
     /// The field's text moved to the line and column it has in the file; nil when that cannot be done.
@@ -51,7 +50,7 @@ extension ManifestTree {
             let first = lines.firstIndex(where: { !$0.allSatisfy { $0 == " " } })
         else { return nil }
         let source = field.tree.source
-        let line = Int(field.tree.cells[field.index].line)
+        let line = Int(field.tree.values.cells[field.index].line)
         var original = source.line(line + 1 + first)
         if original.hasSuffix("\r") { original.removeLast() }
         guard original.hasSuffix(lines[first]) else { return nil }

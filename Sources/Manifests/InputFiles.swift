@@ -82,29 +82,32 @@ struct InputFile: Hashable, Sendable {
             guard descriptor >= 0 else { throw InputFile.systemError(name, "cannot be opened") }
         }
         defer { if path != nil { close(descriptor) } }
-        var bytes: [UInt8] = []
+        var capacity = 1 << 16
         var status = stat()
         if fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG {
             guard Int(status.st_size) <= limits.fileSize else { throw tooLarge(limits) }
-            bytes.reserveCapacity(Int(status.st_size) + 1)
+            capacity = Int(status.st_size) + 1
         }
-        let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 16)
-        defer { chunk.deallocate() }
+        var memory = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity)
+        var count = 0
         while true {
-            #if canImport(Glibc)
-                let count = Glibc.read(descriptor, chunk.baseAddress, chunk.count)
-            #else
-                let count = Darwin.read(descriptor, chunk.baseAddress, chunk.count)
-            #endif
-            if count == 0 { break }
-            guard count > 0 else {
-                if errno == EINTR { continue }
-                throw InputFile.systemError(name, "cannot be read")
+            if count == capacity {
+                let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity * 2)
+                larger.moveInitialize(from: memory, count: count)
+                memory.deallocate()
+                (memory, capacity) = (larger, capacity * 2)
             }
-            bytes.append(contentsOf: chunk[..<count])
-            guard bytes.count <= limits.fileSize else { throw tooLarge(limits) }
+            let length = readOctets(descriptor, memory + count, capacity - count)
+            if length == 0 { break }
+            if length < 0, errno == EINTR { continue }
+            count += max(length, 0)
+            guard length > 0, count <= limits.fileSize else {
+                let error = length < 0 ? InputFile.systemError(name, "cannot be read") : tooLarge(limits)
+                memory.deallocate()
+                throw error
+            }
         }
-        return SourceBuffer(name: name, bytes: bytes)
+        return SourceBuffer(name: name, adopting: memory, count: count)
     }
 
     private func tooLarge(_ limits: ManifestLimits) -> ManifestError {
@@ -119,7 +122,13 @@ struct InputFile: Hashable, Sendable {
         case EACCES, EPERM: hint = "check the permissions of the file and its directories"
         default: hint = "name a readable file or directory, or - for standard input"
         }
-        let reason = code == ENOENT ? "does not exist" : "\(what): \(String(cString: strerror(code)).lowercased())"
+        let reason =
+            code == ENOENT ? "no such file or directory" : "\(what): \(String(cString: strerror(code)).lowercased())"
         return ManifestError(file: path, message: reason, hint: hint)
     }
+}
+
+/// read(2), which has the name of the method that needs it.
+private func readOctets(_ descriptor: Int32, _ memory: UnsafeMutableRawPointer, _ count: Int) -> Int {
+    read(descriptor, memory, count)
 }

@@ -91,7 +91,8 @@ public struct LoadedManifests: Sendable {
         // A file that changed or vanished since is no reason to fail a second time: the object's line is known.
         guard let buffer = source.buffer(limits: limits) else { return start }
         var item = 0
-        try? ManifestReader(buffer, limits: limits).forEachObject { (object, _) in
+        var reader = ManifestReader(buffer, limits: limits)
+        try? reader.forEachObject { (object, _) in
             defer { item += 1 }
             guard item == origin.item else { return true }
             let position = nearest(field, in: object, kind: kind).position

@@ -25,7 +25,8 @@ struct ManifestLoader {
         result.sources.append(LoadedManifests.Source(file: file, text: nil))
         let source = result.sources.count - 1
         skipped.removeAll()
-        try ManifestReader(buffer, limits: limits).forEachObject { (object, list) throws(ManifestError) in
+        var reader = ManifestReader(buffer, limits: limits)
+        try reader.forEachObject { (object, list) throws(ManifestError) in
             let position = object.position
             let item = result.sources[source].positions.count
             result.sources[source].positions.append(
@@ -139,7 +140,7 @@ struct ManifestLoader {
         } else if object.metadata.namespace.isEmpty {
             object.metadata.namespace = "default"
         }
-        if let first = result.objects[keyPath: table][object.key] {
+        if !object.metadata.name.isEmpty, let first = result.objects[keyPath: table][object.key] {
             throw (node["metadata"]?["name"] ?? node).error(
                 "\(Object.kind) \(object.key) is defined twice, first at \(describe(first.metadata.origin))",
                 hint: "remove one of the two, or give it another name")

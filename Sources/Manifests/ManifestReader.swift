@@ -3,12 +3,10 @@
 // of its largest object. Items of a typed list (PodList) take their kind from it, as the API server writes them.
 
 /// Reads the objects of one input.
-final class ManifestReader {
+struct ManifestReader {
     private let stream: YAMLEventStream
     private let limits: ManifestLimits
-    private let values: ManifestTreeReader
-    private let document: ManifestTree
-    private let listItem: ManifestTree
+    private var builder: ManifestTreeBuilder
     private var documentNumber = 0
 
     /// What an object is said to be by the list around it.
@@ -20,35 +18,39 @@ final class ManifestReader {
     init(_ source: SourceBuffer, limits: ManifestLimits) {
         stream = YAMLEventStream(source)
         self.limits = limits
-        values = ManifestTreeReader(stream, limits: limits)
-        document = ManifestTree(source: source)
-        listItem = ManifestTree(source: source)
+        builder = ManifestTreeBuilder(stream, limits: limits)
     }
 
-    /// Hands each object to `body`, which answers whether to go on. The object is gone when `body` returns.
-    func forEachObject(
+    /// Hands each object to `body`, which answers whether to go on.
+    mutating func forEachObject(
         _ body: (_ object: ManifestNode, _ list: ListType?) throws(ManifestError) -> Bool
     ) throws(ManifestError) {
-        while true {
-            guard try stream.next() == .documentStart else { return }
+        while try stream.next() == .documentStart {
             documentNumber += 1
-            values.beginDocument()
+            builder.beginDocument()
             let first = try stream.next()
-            guard first == .mappingStart else {
-                document.removeAll()
-                try values.readValue(first, into: document)
-                try checkEmpty()
+            if first == .mappingStart {
+                guard try readDocument(body) else { return }
                 _ = try stream.next()
-                continue
+            } else {
+                try builder.readValue(first)
+                // A forgotten colon makes text of the first fields; the next event says so better than we could.
+                _ = try stream.next()
+                try checkEmpty(takeTree())
             }
-            guard try readDocument(body) else { return }
-            _ = try stream.next()
         }
     }
 
+    /// What has been built, leaving nothing behind.
+    private mutating func takeTree() -> ManifestTree {
+        let tree = ManifestTree(builder.values, source: stream.source)
+        builder.values = ManifestValues()
+        return tree
+    }
+
     /// A document that is no mapping must be empty.
-    private func checkEmpty() throws(ManifestError) {
-        guard let root = document.root, !root.isNull else { return }
+    private func checkEmpty(_ tree: ManifestTree) throws(ManifestError) {
+        guard let root = tree.root, !root.isNull else { return }
         if root.isSequence {
             throw root.error(
                 "expected an object, found a list", hint: "put the objects under `items:` of a `kind: List`")
@@ -59,12 +61,12 @@ final class ManifestReader {
     }
 
     /// Reads a mapping whose start has just been read; its `items` are handed over as they come.
-    private func readDocument(
+    private mutating func readDocument(
         _ body: (ManifestNode, ListType?) throws(ManifestError) -> Bool
     ) throws(ManifestError) -> Bool {
-        document.removeAll()
-        document.cells.append(
-            ManifestTree.Cell(
+        builder.values = ManifestValues()
+        builder.values.cells.append(
+            ManifestValues.Cell(
                 shape: .mapping, line: UInt32(clamping: stream.line), column: UInt32(clamping: stream.column),
                 textStart: 0, textCount: 0, end: 1))
         var hasMergeKey = false
@@ -72,30 +74,33 @@ final class ManifestReader {
         while true {
             let kind = try stream.next()
             if kind == .mappingEnd { break }
-            if kind == .mappingStart || kind == .sequenceStart { try values.refuseNestedName() }
-            let name = document.cells.count
-            try values.readValue(kind, into: document)
-            if try values.checkName(at: name, in: document) { hasMergeKey = true }
+            if kind == .mappingStart || kind == .sequenceStart { try builder.refuseNestedName() }
+            let name = builder.values.cells.count
+            try builder.readValue(kind)
+            if try builder.checkName(at: name) { hasMergeKey = true }
             let first = try stream.next()
-            if first == .sequenceStart, document.equals(name, "items"), items == nil, mayBeList {
+            if first == .sequenceStart, items == nil, builder.values.equals(name, "items"), mayBeList(before: name) {
                 items = name
+                let document = builder.values
                 guard try readItems(body) else { return false }
-                // The items are gone; the field stays, so that a second one is found out.
+                builder.values = document
+                // The items are gone; an empty value in their place keeps the mapping whole.
                 let cell = document.cells[name]
-                document.cells.append(
-                    ManifestTree.Cell(
+                builder.values.cells.append(
+                    ManifestValues.Cell(
                         shape: .plain, line: cell.line, column: cell.column, textStart: UInt32(document.text.count),
                         textCount: 0, end: UInt32(document.cells.count + 1)))
             } else {
-                try values.readValue(first, into: document)
+                try builder.readValue(first)
             }
         }
-        try values.finishMapping(at: 0, hasMergeKey: hasMergeKey, in: document)
-        guard let root = document.root else { return true }
+        try builder.finishMapping(at: 0, hasMergeKey: hasMergeKey)
+        let tree = takeTree()
+        guard let root = tree.root else { return true }
         let kind = root["kind"]?.text ?? ""
         if let items {
             guard kind.hasSuffix("List") else {
-                throw ManifestNode(tree: document, index: items).error(
+                throw ManifestNode(tree: tree, index: items).error(
                     "only a list has items, and the kind is \(quoted(kind))", hint: "write `kind: List`")
             }
             return true
@@ -103,22 +108,27 @@ final class ManifestReader {
         return try handOver(root, list: nil, body)
     }
 
-    /// Whether what has been read of the document so far leaves it open that it is a list.
-    private var mayBeList: Bool {
-        document.cells[0].end = UInt32(document.cells.count - 1)
-        return document.root?["kind"]?.text.hasSuffix("List") ?? true
+    /// Whether the fields before `items` leave it open that the document is a list.
+    private func mayBeList(before items: Int) -> Bool {
+        var name = 1
+        while name < items {
+            if builder.values.equals(name, "kind") { return builder.values.string(at: name + 1).hasSuffix("List") }
+            name = Int(builder.values.cells[name + 1].end)
+        }
+        return true
     }
 
-    private func readItems(
+    private mutating func readItems(
         _ body: (ManifestNode, ListType?) throws(ManifestError) -> Bool
     ) throws(ManifestError) -> Bool {
         var type: ListType?
         while true {
             let kind = try stream.next()
             if kind == .sequenceEnd { return true }
-            listItem.removeAll()
-            try values.readValue(kind, into: listItem)
-            guard let item = listItem.root else { continue }
+            builder.values = ManifestValues()
+            try builder.readValue(kind)
+            let tree = takeTree()
+            guard let item = tree.root else { continue }
             if type == nil, item["kind"] == nil { type = try listType() }
             guard try handOver(item, list: type, body) else { return false }
         }
@@ -132,8 +142,9 @@ final class ManifestReader {
             return kind == "List" ? true : try body(object, list)
         }
         for item in items.elements {
-            object.tree.base = item.index
-            guard try handOver(item, list: nil, body) else { return false }
+            // A list inside a list has been read as a whole; paths begin at its items.
+            let tree = ManifestTree(object.tree.values, source: object.tree.source, base: item.index)
+            guard let root = tree.root, try handOver(root, list: nil, body) else { return false }
         }
         return true
     }
@@ -141,8 +152,6 @@ final class ManifestReader {
     /// What the items of the present document are by the list's own kind, which may stand behind them.
     private func listType() throws(ManifestError) -> ListType? {
         let stream = YAMLEventStream(self.stream.source)
-        let values = ManifestTreeReader(stream, limits: limits)
-        let tree = ManifestTree(source: self.stream.source)
         var number = 0
         while number < documentNumber {
             if try stream.next() == .documentStart { number += 1 }
@@ -150,17 +159,13 @@ final class ManifestReader {
         guard try stream.next() == .mappingStart else { return nil }
         var (kind, apiVersion) = ("", "")
         while kind.isEmpty || apiVersion.isEmpty {
-            let event = try stream.next()
-            if event == .mappingEnd { break }
-            tree.removeAll()
-            try values.readValue(event, into: tree)
-            let name = tree.root?.text ?? ""
+            guard try stream.next() == .scalar else { break }
+            let name = String(decoding: stream.scalarText, as: UTF8.self)
             let first = try stream.next()
             if first == .scalar {
-                tree.removeAll()
-                try values.readValue(first, into: tree)
-                if name == "kind" { kind = tree.root?.text ?? "" }
-                if name == "apiVersion" { apiVersion = tree.root?.text ?? "" }
+                let text = String(decoding: stream.scalarText, as: UTF8.self)
+                if name == "kind" { kind = text }
+                if name == "apiVersion" { apiVersion = text }
             } else {
                 try skip(first, of: stream)
             }

@@ -1,14 +1,10 @@
 // One object of the input as a flat array of values in reading order, each knowing its line, its column and where
-// its own part of the array ends. Nothing is allocated per value, and the array is reused for the next object.
+// its own part of the array ends: nothing is allocated per value.
 
-/// The values of one object, or of one embedded document.
-package final class ManifestTree {
-    package enum Shape: UInt8 {
-        case plain, quoted, literal, sequence, mapping
-    }
-
+/// The values of one object or document, as they are built.
+struct ManifestValues: Sendable {
     struct Cell {
-        var shape: Shape
+        var shape: ManifestTree.Shape
         var line: UInt32
         var column: UInt32
         /// Where a scalar's text begins in `text`, and its length.
@@ -18,36 +14,8 @@ package final class ManifestTree {
         var end: UInt32
     }
 
-    /// Where the text came from, for errors.
-    package let source: SourceBuffer
-    /// Set when the tree is the text of a field of another object, such as `data[net-conf.json]`.
-    package let embedding: Embedding?
     var cells: [Cell] = []
     var text: [UInt8] = []
-    /// Where paths begin: the root, or one object of a list inside a list.
-    var base = 0
-
-    /// Where a document stands that is the text of a field.
-    package struct Embedding {
-        /// The field's path.
-        var path: String
-        /// The field's own place, for text whose lines are no lines of the file; nil when they are.
-        var place: (line: Int, column: Int)?
-    }
-
-    package init(source: SourceBuffer, embedding: Embedding? = nil) {
-        self.source = source
-        self.embedding = embedding
-    }
-
-    /// Forgets all values, keeps the memory.
-    func removeAll() {
-        cells.removeAll(keepingCapacity: true)
-        text.removeAll(keepingCapacity: true)
-        base = 0
-    }
-
-    package var root: ManifestNode? { cells.isEmpty ? nil : ManifestNode(tree: self, index: 0) }
 
     func bytes(of cell: Cell) -> ArraySlice<UInt8> {
         text[Int(cell.textStart)..<Int(cell.textStart + cell.textCount)]
@@ -65,38 +33,45 @@ package final class ManifestTree {
         }
     }
 
-    /// The way from the root to a value in the form of API server messages: `spec.ports[0].port`.
-    func path(to target: Int) -> String {
-        var path = embedding.map { $0.path } ?? ""
+    /// The names of the fields of a mapping; each one's value is the next cell.
+    func names(ofMapping index: Int) -> [Int] {
+        var names: [Int] = []
+        var name = index + 1
+        while name < Int(cells[index].end) {
+            names.append(name)
+            name = Int(cells[name + 1].end)
+        }
+        return names
+    }
+
+    /// The items of a list.
+    func items(ofSequence index: Int) -> [Int] {
+        var items: [Int] = []
+        var item = index + 1
+        while item < Int(cells[index].end) {
+            items.append(item)
+            item = Int(cells[item].end)
+        }
+        return items
+    }
+
+    /// The way from one value to another inside it, in the form of API server messages: `spec.ports[0].port`.
+    func path(from base: Int, to target: Int, after prefix: String) -> String {
+        var path = prefix
         var index = base
         while index != target {
-            let cell = cells[index]
-            var child = index + 1
-            var position = 0
-            var step = ""
-            while child < Int(cell.end) {
-                if cell.shape == .mapping {
-                    let value = child + 1
-                    // A field name stands for the field itself.
-                    if child == target { return path + field(string(at: child), after: path) }
-                    if target < Int(cells[value].end) {
-                        step = field(string(at: child), after: path)
-                        child = value
-                        break
-                    }
-                    child = Int(cells[value].end)
-                } else {
-                    if target < Int(cells[child].end) {
-                        step = "[\(position)]"
-                        break
-                    }
-                    child = Int(cells[child].end)
-                    position += 1
-                }
+            if cells[index].shape == .mapping {
+                guard let name = names(ofMapping: index).last(where: { $0 <= target }) else { return path }
+                path += field(string(at: name), after: path)
+                // A field name stands for the field itself.
+                if name == target { return path }
+                index = name + 1
+            } else {
+                let items = items(ofSequence: index)
+                guard let position = items.lastIndex(where: { $0 <= target }) else { return path }
+                path += "[\(position)]"
+                index = items[position]
             }
-            guard child < Int(cell.end) else { return path }
-            path += step
-            index = child
         }
         return path
     }
@@ -110,36 +85,70 @@ package final class ManifestTree {
     }
 }
 
+/// The values of one object, or of one embedded document.
+package final class ManifestTree: Sendable {
+    package enum Shape: UInt8, Sendable {
+        case plain, quoted, literal, sequence, mapping
+    }
+
+    /// Where a document stands that is the text of a field.
+    package struct Embedding: Sendable {
+        /// The field's path.
+        var path: String
+        /// The field's own place, for text whose lines are no lines of the file; nil when they are.
+        var place: (line: Int, column: Int)?
+    }
+
+    /// Where the text came from, for errors.
+    let source: SourceBuffer
+    /// Set when the tree is the text of a field of another object, such as `data[net-conf.json]`.
+    let embedding: Embedding?
+    let values: ManifestValues
+    /// Where paths begin: the first value, or one object of a list inside a list.
+    let base: Int
+
+    init(_ values: ManifestValues, source: SourceBuffer, embedding: Embedding? = nil, base: Int = 0) {
+        self.values = values
+        self.source = source
+        self.embedding = embedding
+        self.base = base
+    }
+
+    /// The value paths begin at; nil when there is none.
+    package var root: ManifestNode? { base < values.cells.count ? ManifestNode(tree: self, index: base) : nil }
+}
+
 /// One value of a tree.
 package struct ManifestNode {
     package let tree: ManifestTree
     let index: Int
 
-    package var shape: ManifestTree.Shape { tree.cells[index].shape }
+    package var shape: ManifestTree.Shape { tree.values.cells[index].shape }
     package var isMapping: Bool { shape == .mapping }
     package var isSequence: Bool { shape == .sequence }
     package var isScalar: Bool { !isMapping && !isSequence }
 
     /// A scalar's text as a string, whatever its type.
-    package var text: String { tree.string(at: index) }
+    package var text: String { tree.values.string(at: index) }
 
     /// Whether the value is absent in all but name: `key:`, `key: null`, `key: ~`.
     package var isNull: Bool { isScalar && scalar == .null }
 
     /// What a scalar is, by YAML 1.1 as Kubernetes reads it.
     package var scalar: ScalarValue {
-        let cell = tree.cells[index]
-        return cell.shape == .plain ? ScalarValue(plain: tree.bytes(of: cell)) : .string
+        let cell = tree.values.cells[index]
+        return cell.shape == .plain ? ScalarValue(plain: tree.values.bytes(of: cell)) : .string
     }
 
     /// The value of a field, null included; nil when there is no such field.
     package subscript(name: StaticString) -> ManifestNode? {
-        let cell = tree.cells[index]
-        guard cell.shape == .mapping else { return nil }
+        let values = tree.values
+        let end = Int(values.cells[index].end)
+        guard isMapping else { return nil }
         var key = index + 1
-        while key < Int(cell.end) {
-            if tree.equals(key, name) { return ManifestNode(tree: tree, index: key + 1) }
-            key = Int(tree.cells[key + 1].end)
+        while key < end {
+            if values.equals(key, name) { return ManifestNode(tree: tree, index: key + 1) }
+            key = Int(values.cells[key + 1].end)
         }
         return nil
     }
@@ -151,36 +160,27 @@ package struct ManifestNode {
 
     /// The fields of a mapping in the order written; empty for anything else.
     package var members: [(name: ManifestNode, value: ManifestNode)] {
-        let cell = tree.cells[index]
-        guard cell.shape == .mapping else { return [] }
-        var result: [(name: ManifestNode, value: ManifestNode)] = []
-        var key = index + 1
-        while key < Int(cell.end) {
-            result.append((ManifestNode(tree: tree, index: key), ManifestNode(tree: tree, index: key + 1)))
-            key = Int(tree.cells[key + 1].end)
+        guard isMapping else { return [] }
+        return tree.values.names(ofMapping: index).map {
+            (ManifestNode(tree: tree, index: $0), ManifestNode(tree: tree, index: $0 + 1))
         }
-        return result
     }
 
     /// The items of a list; empty for anything else.
     package var elements: [ManifestNode] {
-        let cell = tree.cells[index]
-        guard cell.shape == .sequence else { return [] }
-        var result: [ManifestNode] = []
-        var child = index + 1
-        while child < Int(cell.end) {
-            result.append(ManifestNode(tree: tree, index: child))
-            child = Int(tree.cells[child].end)
-        }
-        return result
+        guard isSequence else { return [] }
+        return tree.values.items(ofSequence: index).map { ManifestNode(tree: tree, index: $0) }
     }
 
     /// The way from the object to this value: `spec.ports[0].port`.
-    package var path: String { tree.path(to: index) }
+    package var path: String {
+        tree.values.path(from: tree.base, to: index, after: tree.embedding?.path ?? "")
+    }
 
     /// Line and column, from 1, in the file; for text inside a field the nearest place that can be named.
     package var position: (line: Int, column: Int) {
-        tree.embedding?.place ?? (Int(tree.cells[index].line), Int(tree.cells[index].column))
+        let cell = tree.values.cells[index]
+        return tree.embedding?.place ?? (Int(cell.line), Int(cell.column))
     }
 
     /// What the value is, with its text, for error messages: `a string "http"`.

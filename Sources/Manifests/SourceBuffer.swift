@@ -2,17 +2,25 @@
 // JSON writes characters beyond U+FFFF as a pair of \u escapes, which YAML does not know; they are rewritten here.
 
 /// The text of one file in memory.
-package final class SourceBuffer {
+///
+/// Never changed once made, and so safe to share.
+package final class SourceBuffer: @unchecked Sendable {
     /// The name errors use.
     package let name: String
     private let storage: UnsafeMutableBufferPointer<UInt8>
     private let count: Int
 
-    package init(name: String, bytes: some Collection<UInt8>) {
+    /// Takes over memory from malloc, of which the first `count` octets are the text.
+    init(name: String, adopting memory: UnsafeMutablePointer<UInt8>, count: Int) {
         self.name = name
-        storage = .allocate(capacity: bytes.count)
-        _ = storage.initialize(from: bytes)
-        count = SourceBuffer.joinSurrogatePairs(storage)
+        storage = UnsafeMutableBufferPointer(start: memory, count: count)
+        self.count = SourceBuffer.joinSurrogatePairs(storage)
+    }
+
+    package convenience init(name: String, bytes: some Collection<UInt8>) {
+        let memory = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: max(bytes.count, 1))
+        _ = memory.initialize(from: bytes)
+        self.init(name: name, adopting: memory.baseAddress.unsafelyUnwrapped, count: bytes.count)
     }
 
     package convenience init(name: String, text: String) { self.init(name: name, bytes: text.utf8) }

@@ -22,19 +22,22 @@ package final class YAMLEventStream {
 
     package let source: SourceBuffer
     private let parser: UnsafeMutablePointer<yaml_parser_t>
-    private var event = yaml_event_t()
-    private var holdsEvent = false
+    /// The present event; zero, which libYAML takes as none, before the first.
+    private let event: UnsafeMutablePointer<yaml_event_t>
 
     package init(_ source: SourceBuffer) {
         self.source = source
         parser = .allocate(capacity: 1)
+        event = .allocate(capacity: 1)
+        event.initialize(to: yaml_event_t())
         // The only failure is an allocation failure, on which Swift itself would not go on either.
         precondition(yaml_parser_initialize(parser) == 1, "libYAML could not allocate a parser")
         yaml_parser_set_input_string(parser, source.bytes.baseAddress, source.bytes.count)
     }
 
     deinit {
-        if holdsEvent { yaml_event_delete(&event) }
+        yaml_event_delete(event)
+        event.deallocate()
         yaml_parser_delete(parser)
         parser.deallocate()
     }
@@ -42,13 +45,9 @@ package final class YAMLEventStream {
     /// Reads the next event and says which it is; after the end of the stream it is `.streamEnd` again and again.
     package func next() throws(ManifestError) -> Kind {
         while true {
-            if holdsEvent {
-                yaml_event_delete(&event)
-                holdsEvent = false
-            }
-            guard yaml_parser_parse(parser, &event) == 1 else { throw syntaxError() }
-            holdsEvent = true
-            switch event.type {
+            yaml_event_delete(event)
+            guard yaml_parser_parse(parser, event) == 1 else { throw syntaxError() }
+            switch event.pointee.type {
             case YAML_STREAM_START_EVENT: continue
             case YAML_DOCUMENT_START_EVENT: return .documentStart
             case YAML_DOCUMENT_END_EVENT: return .documentEnd
@@ -64,24 +63,24 @@ package final class YAMLEventStream {
     }
 
     /// The line of the event, from 1.
-    package var line: Int { event.start_mark.line + 1 }
+    package var line: Int { event.pointee.start_mark.line + 1 }
     /// The column of the event in characters, from 1.
-    package var column: Int { event.start_mark.column + 1 }
+    package var column: Int { event.pointee.start_mark.column + 1 }
 
     /// The text of a scalar, escapes resolved; valid until the next event.
     package var scalarText: UnsafeBufferPointer<UInt8> {
-        UnsafeBufferPointer(start: event.data.scalar.value, count: event.data.scalar.length)
+        UnsafeBufferPointer(start: event.pointee.data.scalar.value, count: event.pointee.data.scalar.length)
     }
 
     package var scalarStyle: ScalarStyle {
-        let scalar = event.data.scalar
-        switch scalar.style {
+        switch event.pointee.data.scalar.style {
         case YAML_PLAIN_SCALAR_STYLE:
-            // `!!str 80` and `! 80` are strings; any other tag leaves the text to speak for itself.
-            guard scalar.plain_implicit == 0, let tag = scalar.tag else { return .plain }
+            // `!!str 80` is a string; any other tag leaves the text to speak for itself.
+            guard event.pointee.data.scalar.plain_implicit == 0, let tag = event.pointee.data.scalar.tag else {
+                return .plain
+            }
             let name = String(cString: tag)
-            return name == "!" || name == "tag:yaml.org,2002:str" || name == "tag:yaml.org,2002:binary"
-                ? .quoted : .plain
+            return name == "tag:yaml.org,2002:str" || name == "tag:yaml.org,2002:binary" ? .quoted : .plain
         case YAML_LITERAL_SCALAR_STYLE: return .literal
         default: return .quoted
         }
@@ -90,11 +89,11 @@ package final class YAMLEventStream {
     /// The name after `&` of a scalar, list or mapping, or after `*` of an alias.
     package var anchor: String? {
         let name: UnsafeMutablePointer<yaml_char_t>? =
-            switch event.type {
-            case YAML_ALIAS_EVENT: event.data.alias.anchor
-            case YAML_SCALAR_EVENT: event.data.scalar.anchor
-            case YAML_SEQUENCE_START_EVENT: event.data.sequence_start.anchor
-            case YAML_MAPPING_START_EVENT: event.data.mapping_start.anchor
+            switch event.pointee.type {
+            case YAML_ALIAS_EVENT: event.pointee.data.alias.anchor
+            case YAML_SCALAR_EVENT: event.pointee.data.scalar.anchor
+            case YAML_SEQUENCE_START_EVENT: event.pointee.data.sequence_start.anchor
+            case YAML_MAPPING_START_EVENT: event.pointee.data.mapping_start.anchor
             default: nil
             }
         return name.map { String(cString: $0) }

@@ -49,8 +49,9 @@ private struct SyntaxProblem {
                 line, column, "this is a template, not YAML: {{ ... }}",
                 "render it first, for example: helm template CHART | podnet ... -f -")
         }
-        if ["<<<<<<<", "=======", ">>>>>>>"].contains(where: text.hasPrefix) {
-            return at(line, 1, "a merge conflict is left in the file", "resolve it and remove the marker lines")
+        for number in [contextLine, line - 1, line] where number > 0 {
+            guard ["<<<<<<<", "=======", ">>>>>>>"].contains(where: source.line(number).hasPrefix) else { continue }
+            return at(number, 1, "a merge conflict is left in the file", "resolve it and remove the marker lines")
         }
         switch problem {
         case "found character that cannot start any token": return unexpectedCharacter(in: text)
@@ -118,7 +119,7 @@ private struct SyntaxProblem {
         let scalar = scalars[column - 1]
         if scalar == "\t" { return tab }
         return at(
-            line, column, "a value cannot begin with `\(scalar)` outside quotes",
+            line, column, "a value cannot begin with \(quoted(String(scalar))) outside quotes",
             "write the value between quotes")
     }
 

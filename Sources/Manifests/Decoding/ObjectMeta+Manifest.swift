@@ -4,16 +4,13 @@
 import Kubernetes
 
 extension ObjectMeta {
-    /// Decodes `metadata` of an object; `item` gives an object with only a generateName its suffix.
+    /// Decodes `metadata` of an object; one with only a generateName is named by the object store.
     init(object: ManifestNode, origin: ObjectOrigin) throws(ManifestError) {
         let node = try object.required("metadata", hint: "add `metadata:` with a `name:`")
         try self.init(node, isTemplate: false)
         self.origin = origin
-        if name.isEmpty {
-            guard !generateName.isEmpty else {
-                throw node.error("the field `name` is missing", hint: "give the object a name")
-            }
-            name = generateName + suffix(origin.item)
+        guard !name.isEmpty || !generateName.isEmpty else {
+            throw node.error("the field `name` is missing", hint: "give the object a name")
         }
     }
 
@@ -42,18 +39,6 @@ extension ObjectMeta {
         creationTimestamp = try node.optionalString("creationTimestamp")
         deletionTimestamp = try node.optionalString("deletionTimestamp")
         ownerReferences = try node.list("ownerReferences").map(OwnerReference.init(manifest:))
-    }
-
-    /// Five characters of the alphabet the API server draws random suffixes from, made from a number.
-    private func suffix(_ number: Int) -> String {
-        let alphabet = Array("bcdfghjklmnpqrstvwxz2456789")
-        var rest = number
-        var text = ""
-        for _ in 0..<5 {
-            text = String(alphabet[rest % alphabet.count]) + text
-            rest /= alphabet.count
-        }
-        return text
     }
 }
 

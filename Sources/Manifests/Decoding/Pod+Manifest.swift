@@ -1,5 +1,5 @@
-// Pods and pod templates (k8s.io/api core/v1): the fields the Kubernetes target keeps, statuses as `kubectl get -o yaml`
-// writes them included.
+// Pods and pod templates (k8s.io/api core/v1): the fields the Kubernetes target keeps, with statuses as
+// `kubectl get -o yaml` writes them.
 
 import Addressing
 import Kubernetes
