@@ -1,6 +1,8 @@
 // The objects of one cluster, by kind, in input order: what etcd holds, without versions and watches.
 // Lookups by namespace and name go through an index; iteration is always array order, so output never depends on hashing.
 
+internal import Addressing
+
 /// All objects of one kind in input order.
 public struct ObjectTable<Object: KubernetesObject>: Sendable, RandomAccessCollection {
     private var objects: [Object] = []

@@ -2,6 +2,8 @@
 // the end instead of as loops that watch: default, validate, allocate, expand workloads, place pods.
 // Endpoint slices come later (EndpointSlices.reconcile), because pod addresses are given out on the nodes.
 
+internal import Addressing
+
 /// The control plane as one function over the objects.
 public enum ControlPlane {
     /// Completes the objects: nodes, addresses, configurations, Services, pods of workloads, pod placement.

@@ -29,6 +29,7 @@ struct Scheduler {
         let filter: NodeFilter
         let demand: PodDemand
         let address: IPAddress?
+        let priority: Int
         /// Set when the placement depends on other pods, and with it on the pod's own labels.
         let topology: Topology?
 
@@ -54,12 +55,12 @@ struct Scheduler {
                     constraints: pod.spec.topologySpreadConstraints) : nil
             let key = PlacementClass(
                 owner: OwnerKey(pod), filter: NodeFilter(pod.spec), demand: PodDemand(pod.spec),
-                address: pod.spec.hostNetwork ? nil : pod.status.podIP, topology: topology)
+                address: pod.spec.hostNetwork ? nil : pod.status.podIP, priority: priority(pod), topology: topology)
             if let group = positions[key] {
                 groups[group].pods.append(position)
             } else {
                 positions[key] = groups.count
-                groups.append((priority(pod), [position]))
+                groups.append((key.priority, [position]))
             }
         }
         // Sorted by priority alone; groups of one priority keep the order of the input.

@@ -215,7 +215,7 @@ private func drawFree<Value>(
     count: Int, staticBand: Int, _ generator: inout SeededGenerator, free: (Int) -> Value?
 ) -> Value? {
     for band in [staticBand..<count, 0..<staticBand] where !band.isEmpty {
-        let start = generator.draw(below: band.count)
+        let start = generator.next(below: band.count)
         for step in 0..<band.count {
             if let value = free(band.lowerBound + (start + step) % band.count) { return value }
         }
