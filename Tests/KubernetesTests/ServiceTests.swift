@@ -147,10 +147,9 @@ import Testing
                 $0.spec.ports[0].port = 10250
             },
             Refusal("spec.externalName: Required value") { $0.spec.type = .externalName },
-            Refusal("spec.clusterIP: Forbidden: may not be set for ExternalName services") {
+            Refusal("spec.externalName: Invalid value: \"a_b\": a lowercase RFC 1123 subdomain") {
                 $0.spec.type = .externalName
-                $0.spec.externalName = "a.b"
-                $0.spec.clusterIP = "10.96.0.2"
+                $0.spec.externalName = "a_b"
             },
             Refusal("spec.sessionAffinity: Unsupported value: \"Client\"") {
                 $0.spec.sessionAffinity = SessionAffinity(rawValue: "Client")
@@ -310,5 +309,46 @@ import Testing
                 ports: [ServicePort(name: "a", port: 80), ServicePort(name: "b", port: 81, nodePort: 30081)]
             ) { $0.spec.allocateLoadBalancerNodePorts = false })
         #expect(web.spec.ports.map(\.nodePort) == [nil, 30081])
+    }
+
+    @Test("a cluster IP on an ExternalName Service has no effect and says so")
+    func externalNameWithAddress() throws {
+        var store = store {
+            $0.services.insert(
+                service("ext", type: .externalName, ports: []) {
+                    $0.spec.externalName = "api.example.com"
+                    $0.spec.clusterIP = "10.96.3.3"
+                })
+            $0.services.insert(service("web") { $0.spec.clusterIP = "10.96.3.3" })
+        }
+        #expect(
+            try realise(&store) == [
+                "Service default/ext: spec.clusterIP: may not be set for ExternalName services; it has no effect "
+                    + "(remove it)"
+            ])
+        #expect(store.services[0].clusterAddresses == [])
+    }
+
+    @Test("a health check port outside a range nobody stated warns, outside a stated one it is refused")
+    func healthCheckPort() throws {
+        func fill(_ store: inout ObjectStore) {
+            store.services.insert(
+                service("web", type: .loadBalancer) {
+                    $0.spec.externalTrafficPolicy = .local
+                    $0.spec.healthCheckNodePort = 32999
+                })
+        }
+        var open = store(fill)
+        #expect(
+            try realise(&open) == [
+                "Service default/web: spec.healthCheckNodePort: 32999 is not in the node port range 30000-32767 "
+                    + "(add the ClusterConfiguration with its service-node-port-range)"
+            ])
+        #expect(open.services[0].spec.healthCheckNodePort == 32999)
+        #expect(
+            refusal {
+                fill(&$0)
+                $0.clusterConfiguration = ClusterConfiguration()
+            }.contains("spec.healthCheckNodePort: Invalid value: 32999: provided port is not in the valid range"))
     }
 }

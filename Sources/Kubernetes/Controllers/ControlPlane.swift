@@ -12,14 +12,15 @@ public enum ControlPlane {
         _ store: inout ObjectStore, seed: UInt64
     ) throws(ObjectError) -> [ObjectWarning] {
         var warnings: [ObjectWarning] = []
+        let isPortRangeStated = store.clusterConfiguration != nil
         NodeDefaults.addNodes(&store, &warnings)
         try NodeDefaults.validate(store)
         try UnderlayDefaults.apply(&store)
         try ClusterNetworks.resolve(&store, &warnings)
         try NodeCIDRAllocator.allocate(&store, &warnings)
         addNamespaces(&store)
-        try ServiceDefaults.apply(&store)
-        try ServiceAllocator.allocate(&store, seed: seed)
+        try ServiceDefaults.apply(&store, &warnings)
+        try ServiceAllocator.allocate(&store, seed: seed, isPortRangeStated: isPortRangeStated, &warnings)
         try WorkloadValidation.validate(store)
         try WorkloadController.expand(&store, seed: seed)
         try PodValidation.validateAddresses(store, &warnings)

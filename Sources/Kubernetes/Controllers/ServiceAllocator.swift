@@ -5,10 +5,25 @@
 internal import Addressing
 
 enum ServiceAllocator {
-    static func allocate(_ store: inout ObjectStore, seed: UInt64) throws(ObjectError) {
+    /// A health check port outside the range is refused only where the range is stated: nobody chooses that port by
+    /// hand, so in a dump it shows that the cluster has another range.
+    static func allocate(
+        _ store: inout ObjectStore, seed: UInt64, isPortRangeStated: Bool, _ warnings: inout [ObjectWarning]
+    ) throws(ObjectError) {
         guard let cluster = store.clusterConfiguration else { return }
         try allocateClusterIPs(&store, cluster, seed: seed)
-        try allocateNodePorts(&store, cluster.serviceNodePortRange, seed: seed)
+        let range = cluster.serviceNodePortRange
+        if !isPortRangeStated {
+            for service in store.services {
+                guard let port = service.spec.healthCheckNodePort, !range.contains(port) else { continue }
+                warnings.append(
+                    ObjectWarning(
+                        service, FieldPath("spec", "healthCheckNodePort"),
+                        "\(port) is not in the node port range \(range.lowerBound)-\(range.upperBound)",
+                        hint: "add the ClusterConfiguration with its service-node-port-range"))
+            }
+        }
+        try allocateNodePorts(&store, range, seed: seed, isPortRangeStated: isPortRangeStated)
     }
 
     // MARK: Cluster IPs
@@ -89,18 +104,21 @@ enum ServiceAllocator {
     // MARK: Node ports
 
     private static func allocateNodePorts(
-        _ store: inout ObjectStore, _ range: ClosedRange<Int>, seed: UInt64
+        _ store: inout ObjectStore, _ range: ClosedRange<Int>, seed: UInt64, isPortRangeStated: Bool
     ) throws(ObjectError) {
         var owners: [Int: ObjectKey] = [:]
-        func claim(_ port: Int, _ service: Service, _ path: FieldPath) throws(ObjectError) {
-            guard range.contains(port) else {
+        func claim(
+            _ port: Int, _ service: Service, _ path: FieldPath, anywhere: Bool = false
+        ) throws(ObjectError) {
+            guard anywhere || range.contains(port) else {
                 throw ObjectError(
                     service, path,
                     FieldMessage.invalid(
                         port,
                         "provided port is not in the valid range. "
                             + "The range of valid ports is \(range.lowerBound)-\(range.upperBound)"),
-                    hint: "take a port of the range, or leave it out to have one chosen")
+                    hint: "take a port of the range, leave it out to have one chosen, "
+                        + "or state service-node-port-range in a ClusterConfiguration")
             }
             // The allocator knows numbers, not protocols: only the same Service may use one number twice.
             if let owner = owners[port], owner != service.key {
@@ -122,7 +140,8 @@ enum ServiceAllocator {
                         FieldMessage.invalid(port, "provided port is already allocated"),
                         hint: "a port of the Service itself has it; leave it out to have one chosen")
                 }
-                try claim(port, service, FieldPath("spec", "healthCheckNodePort"))
+                try claim(
+                    port, service, FieldPath("spec", "healthCheckNodePort"), anywhere: !isPortRangeStated)
             }
         }
         var taken = Set(owners.keys)

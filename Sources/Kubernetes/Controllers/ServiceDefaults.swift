@@ -4,12 +4,12 @@
 internal import Addressing
 
 enum ServiceDefaults {
-    static func apply(_ store: inout ObjectStore) throws(ObjectError) {
+    static func apply(_ store: inout ObjectStore, _ warnings: inout [ObjectWarning]) throws(ObjectError) {
         let primary = store.clusterConfiguration?.primaryFamily ?? .ipv4
         let families = store.clusterConfiguration?.serviceSubnets.map(\.family) ?? [.ipv4]
         for position in store.services.indices {
             // Validated as written, so that an error quotes the user's own words, then completed.
-            try ServiceValidation(service: store.services[position]).run()
+            try ServiceValidation(service: store.services[position]).run(&warnings)
             complete(&store.services[position], primary: primary, clusterFamilies: families)
         }
     }

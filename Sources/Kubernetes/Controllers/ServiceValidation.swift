@@ -10,10 +10,14 @@ struct ServiceValidation {
 
     init(service: Service) { self.service = service }
 
-    func run() throws(ObjectError) {
+    func run(_ warnings: inout [ObjectWarning]) throws(ObjectError) {
         try checkName()
         try checkEnumerations()
-        try checkClusterIPs()
+        if spec.type == .externalName {
+            try checkExternalName(&warnings)
+        } else {
+            try checkClusterIPs()
+        }
         try checkPorts()
         try checkAffinity()
         try checkExternalAddresses()
@@ -59,22 +63,29 @@ struct ServiceValidation {
         }
     }
 
-    private func checkClusterIPs() throws(ObjectError) {
-        if spec.type == .externalName {
-            let text = "may not be set for ExternalName services"
-            if !spec.clusterIPs.isEmpty { throw refuse(path("clusterIPs"), FieldMessage.forbidden(text)) }
-            if !spec.clusterIP.isEmpty { throw refuse(path("clusterIP"), FieldMessage.forbidden(text)) }
-            if !spec.ipFamilies.isEmpty { throw refuse(path("ipFamilies"), FieldMessage.forbidden(text)) }
-            if spec.ipFamilyPolicy != nil { throw refuse(path("ipFamilyPolicy"), FieldMessage.forbidden(text)) }
-            if spec.externalName.isEmpty {
-                throw refuse(path("externalName"), FieldMessage.required(), "write the DNS name to stand for")
-            }
-            let name = spec.externalName.hasSuffix(".") ? String(spec.externalName.dropLast()) : spec.externalName
-            if let reason = NameRules.subdomain(name.lowercased()) {
-                throw refuse(path("externalName"), FieldMessage.invalid(text: spec.externalName, reason))
-            }
-            return
+    /// The API server refuses cluster IPs and families here. Nothing downstream looks at them, and objects that changed
+    /// their type can still carry them, so podnet only says so.
+    private func checkExternalName(_ warnings: inout [ObjectWarning]) throws(ObjectError) {
+        let unused = [
+            ("clusterIP", !spec.clusterIP.isEmpty), ("clusterIPs", !spec.clusterIPs.isEmpty),
+            ("ipFamilies", !spec.ipFamilies.isEmpty), ("ipFamilyPolicy", spec.ipFamilyPolicy != nil),
+        ]
+        if let field = unused.first(where: \.1)?.0 {
+            warnings.append(
+                ObjectWarning(
+                    service, path(field), "may not be set for ExternalName services; it has no effect",
+                    hint: "remove it"))
         }
+        if spec.externalName.isEmpty {
+            throw refuse(path("externalName"), FieldMessage.required(), "write the DNS name to stand for")
+        }
+        let name = spec.externalName.hasSuffix(".") ? String(spec.externalName.dropLast()) : spec.externalName
+        if let reason = NameRules.subdomain(name.lowercased()) {
+            throw refuse(path("externalName"), FieldMessage.invalid(text: spec.externalName, reason))
+        }
+    }
+
+    private func checkClusterIPs() throws(ObjectError) {
         if let first = spec.clusterIPs.first, !spec.clusterIP.isEmpty, first != spec.clusterIP {
             throw refuse(
                 path("clusterIPs"), FieldMessage.invalid(list: spec.clusterIPs, "first value must match `clusterIP`"))
