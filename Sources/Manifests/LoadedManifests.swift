@@ -124,8 +124,16 @@ public struct LoadedManifests: Sendable {
             if node.isScalar, let root = embedded(node) { node = root }
             switch step {
             case .key(let name):
-                guard let next = node.member(named: name) else { return node }
-                node = next
+                if let next = node.member(named: name) {
+                    node = next
+                } else {
+                    // Some fields have a singular twin, which is what people write: podCIDR for podCIDRs[0].
+                    let twin = name.hasSuffix("s") ? String(name.dropLast()) : name + "s"
+                    guard ["clusterIP", "podCIDR", "podIP"].contains(where: twin.hasPrefix),
+                        let next = node.member(named: twin)
+                    else { return node }
+                    return next.elements.first ?? next
+                }
             case .index(let index):
                 let elements = node.elements
                 guard elements.indices.contains(index) else { return node }

@@ -208,11 +208,6 @@ import Testing
                 "write it as 192.168.50.100/24"
             ),
             (
-                host("listen: [tcp/80]"),
-                "test.yaml:4:7: spec: `addresses` is missing or empty",
-                "add `addresses: [192.168.50.100/24]`"
-            ),
-            (
                 host("addresses: [10.0.0.1/8], listen: [http]"),
                 "test.yaml:4:42: spec.listen[0]: \"http\" is not a port to listen on",
                 "write it as tcp/8080, udp/7 or sctp/9"

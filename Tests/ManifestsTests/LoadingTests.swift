@@ -190,6 +190,7 @@ private final class TemporaryDirectory {
               metadata: {name: web, namespace: shop}
               spec:
                 type: NodePort
+                clusterIP: 10.96.0.5
                 ports:
                 - name: http
                   port: 80
@@ -199,10 +200,11 @@ private final class TemporaryDirectory {
         let loaded = try load(text)
         let service = loaded.objects.services[0]
         let rows: [(FieldPath, String)] = [
-            (FieldPath("spec", "ports").index(0).key("nodePort"), "test.yaml:12:17"),
-            (FieldPath("spec", "ports").index(1).key("name"), "test.yaml:13:7"),
-            (FieldPath("spec", "ports").index(7).key("name"), "test.yaml:10:5"),
-            (FieldPath("spec", "clusterIPs").index(0), "test.yaml:8:5"),
+            (FieldPath("spec", "ports").index(0).key("nodePort"), "test.yaml:13:17"),
+            (FieldPath("spec", "ports").index(1).key("name"), "test.yaml:14:7"),
+            (FieldPath("spec", "ports").index(7).key("name"), "test.yaml:11:5"),
+            (FieldPath("spec", "clusterIPs").index(0), "test.yaml:9:16"),
+            (FieldPath("spec", "externalIPs").index(0), "test.yaml:8:5"),
             (FieldPath("metadata", "namespace"), "test.yaml:6:36"),
             (FieldPath(), "test.yaml:4:3"),
             (FieldPath("status", "loadBalancer"), "test.yaml:4:3"),

@@ -21,7 +21,7 @@ func checkAnnotations(
         let setting = String(key.dropFirst(prefix.count))
         switch (setting, kind) {
         case ("listen", _):
-            for part in value.text.split(separator: ",") { _ = try value.listener(trimmed(part)) }
+            for part in value.text.split(separator: ",") { _ = try value.listener(String(part.drop { $0 == " " })) }
         case ("interfaces", .node):
             try checkInterfaces(value)
         case ("nfacct", .node):
@@ -46,8 +46,8 @@ func checkAnnotations(
 private func checkInterfaces(_ value: ManifestNode) throws(ManifestError) {
     var hasInterface = false
     for part in value.text.split(separator: ",") {
-        let entry = trimmed(part)
-        var address = entry[...]
+        let entry = part.drop { $0 == " " }
+        var address = entry
         if let equals = entry.firstIndex(of: "=") {
             let name = entry[..<equals]
             // IFNAMSIZ counts the zero octet at the end.

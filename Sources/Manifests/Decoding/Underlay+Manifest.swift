@@ -6,13 +6,12 @@ import Kubernetes
 
 extension Host {
     init(manifest node: ManifestNode, metadata: ObjectMeta) throws(ManifestError) {
-        let spec = try node.required("spec")
-        let addresses = try spec.list("addresses").map { (item) throws(ManifestError) in try item.interfaceAddress() }
-        guard !addresses.isEmpty else {
-            throw spec.error("`addresses` is missing or empty", hint: "add `addresses: [192.168.50.100/24]`")
-        }
+        self.init(metadata: metadata)
+        guard let spec = try node.section("spec") else { return }
         try self.init(
-            metadata: metadata, addresses: addresses, routes: spec.list("routes").map(HostRoute.init(manifest:)),
+            metadata: metadata,
+            addresses: spec.list("addresses").map { (item) throws(ManifestError) in try item.interfaceAddress() },
+            routes: spec.list("routes").map(HostRoute.init(manifest:)),
             forwarding: spec.boolean("forwarding") ?? false,
             listen: spec.list("listen").map { (item) throws(ManifestError) in try item.listener(item.string()) })
     }
