@@ -204,6 +204,32 @@ public struct PathContext: ~Copyable {
         timers.append(ScheduledTimer(time: time, namespace: namespace, timer: timer))
     }
 
+    // MARK: what the wire between machines needs
+
+    /// Ends a frame the underlay lost.
+    package mutating func lose(_ packet: Packet, in namespace: NamespaceID) {
+        drop(packet, .underlay, in: namespace)
+    }
+
+    /// A second copy for another port of a switch.
+    package mutating func copy(_ packet: Packet) -> Packet { arena.clone(packet) }
+
+    /// The frame's two Ethernet addresses.
+    package func addresses(of packet: Packet) -> (source: MACAddress, destination: MACAddress) {
+        (arena.loadMAC(packet, 6), arena.loadMAC(packet, 0))
+    }
+
+    /// The address an ARP frame asks for; nil for other frames.
+    package func arpTarget(of packet: Packet) -> IPAddress? {
+        guard packet.length >= EthernetHeader.length + ARPPacket.length,
+            arena.load16(packet, 12) == EtherType.arp.rawValue
+        else { return nil }
+        return IPAddress(IPv4Address(rawValue: arena.load32(packet, EthernetHeader.length + 24)))
+    }
+
+    /// What applications cause by what they do next; 0 for their own accord.
+    package mutating func actBecause(of packet: UInt32) { cause = packet }
+
     mutating func notify(_ socket: SocketID, in namespace: NamespaceID, _ kind: SocketEvent.Kind) {
         socketEvents.append(SocketEvent(namespace: namespace, socket: socket, kind: kind, packet: cause))
     }

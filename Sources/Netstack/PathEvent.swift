@@ -104,6 +104,15 @@ public struct RouteReference: Hashable, Sendable, BitwiseCopyable {
 }
 
 extension HeaderSummary {
+    /// What is known of a packet that never reached a link.
+    package init(unsent protocol: IPProtocol, source: SocketAddress, destination: SocketAddress) {
+        self.init(
+            etherType: EtherType.ipv4.rawValue, sourceMAC: .zero, destinationMAC: .zero, source: source.address,
+            destination: destination.address, protocol: `protocol`, timeToLive: 0, detail: 0, code: 0,
+            sourcePort: source.port, destinationPort: destination.port, length: 0, isEncapsulated: false,
+            outerSource: .any, outerDestination: .any, outerTimeToLive: 0)
+    }
+
     /// Reads what a trace shows from a frame; fields a frame does not have stay zero.
     init(_ packet: Packet, in arena: borrowing PacketArena) {
         self.init(

@@ -53,6 +53,26 @@ public struct Route: Sendable, Hashable {
     }
 }
 
+extension Route {
+    /// The route as `ip route` prints it; `name` gives a link's name.
+    public func text(_ name: (LinkID) -> String) -> String {
+        var words: [String] = []
+        if kind != .unicast { words.append(kind.rawValue) }
+        let isDefault = prefix.length == 0
+        words.append(isDefault ? "default" : prefix.isHost ? "\(prefix.address)" : "\(prefix)")
+        if let gateway { words.append("via \(gateway)") }
+        if let link { words.append("dev \(name(link))") }
+        if origin == .kernel { words.append("proto kernel") }
+        if origin == .static { words.append("proto static") }
+        if scope == .link { words.append("scope link") }
+        if scope == .host { words.append("scope host") }
+        if let preferredSource { words.append("src \(preferredSource)") }
+        if metric != 0 { words.append("metric \(metric)") }
+        if isOnlink { words.append("onlink") }
+        return words.joined(separator: " ")
+    }
+}
+
 /// One routing table of one namespace, both families.
 public struct RoutingTable: Sendable, Hashable {
     /// In order of insertion.

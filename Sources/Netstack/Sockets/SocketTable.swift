@@ -32,6 +32,8 @@ struct Socket: Sendable {
     var flowHash: UInt32 = 0
     /// For accepted connections, the listener.
     var listener: SocketID?
+    /// What the owner calls the socket, for example the name of the pod that listens.
+    var label = ""
 }
 
 /// All sockets of one namespace.
@@ -129,13 +131,43 @@ extension NetworkNamespace {
     // MARK: what applications call
 
     /// Listens for TCP connections on a port, on one address or on all.
-    package mutating func listenTCP(port: UInt16, address: IPAddress = .any(.ipv4)) -> SocketID {
-        sockets.add(Socket(kind: .tcpListener, local: SocketAddress(address, port)))
+    package mutating func listenTCP(
+        port: UInt16, address: IPAddress = .any(.ipv4), label: String = ""
+    ) -> SocketID {
+        sockets.add(Socket(kind: .tcpListener, local: SocketAddress(address, port), label: label))
     }
 
     /// Receives datagrams on a port, on one address or on all.
-    package mutating func bindUDP(port: UInt16, address: IPAddress = .any(.ipv4)) -> SocketID {
-        sockets.add(Socket(kind: .udp, local: SocketAddress(address, port)))
+    package mutating func bindUDP(
+        port: UInt16, address: IPAddress = .any(.ipv4), label: String = ""
+    ) -> SocketID {
+        sockets.add(Socket(kind: .udp, local: SocketAddress(address, port), label: label))
+    }
+
+    /// What the owner called the socket.
+    package func label(of id: SocketID) -> String { sockets.sockets[id.index].label }
+
+    /// Forgets a socket without a word to the peer.
+    package mutating func abandon(_ id: SocketID) { sockets.remove(id) }
+
+    /// Whether the timer stands for a transport that still waits for an answer.
+    package func isWaiting(for timer: Timer) -> Bool {
+        switch timer {
+        case .retransmission(let id, let generation):
+            if case .tcp(let connection) = sockets.sockets[id.index].kind {
+                return connection.retransmissionGeneration == generation && connection.underWay > 0
+            }
+            return false
+        case .delayedAcknowledgment(let id, let generation):
+            if case .tcp(let connection) = sockets.sockets[id.index].kind {
+                return connection.delayedAcknowledgment == generation && connection.owesAcknowledgment
+            }
+            return false
+        case .neighbor(let link, let address, let generation):
+            guard let neighbor = neighbors.lookup(address, on: link) else { return false }
+            return neighbor.generation == generation && !neighbor.waiting.isEmpty
+        case .timeWait: return false
+        }
     }
 
     /// A UDP socket connected to one peer. Throws when there is no route or no port.
@@ -166,14 +198,13 @@ extension NetworkNamespace {
 
     /// Sends a datagram, to the connected peer or to a given one.
     package mutating func sendDatagram(
-        _ id: SocketID, _ payload: [UInt8], to peer: SocketAddress? = nil, from own: IPAddress? = nil,
-        _ context: inout PathContext
+        _ id: SocketID, _ payload: [UInt8], to peer: SocketAddress? = nil, _ context: inout PathContext
     ) throws(SocketError) {
         let socket = sockets.sockets[id.index]
         guard let remote = peer ?? socket.remote, payload.count <= 65_507 else { throw .messageTooLong }
         guard case .route(let route) = routeOutput(remote.address) else { throw .networkUnreachable }
         let bound = socket.local.address.isAny ? nil : socket.local.address
-        guard let source = own ?? bound ?? sourceAddress(for: route, destination: remote.address),
+        guard let source = bound ?? sourceAddress(for: route, destination: remote.address),
             let sourceIPv4 = source.ipv4, let target = remote.address.ipv4
         else { throw .addressNotAvailable }
         let identification: UInt16

@@ -1,0 +1,22 @@
+// A realised cluster: the objects as the control plane and the kubelets leave them when everything that was absent has
+// been filled in: nodes, pods, addresses, ports, endpoint slices. No packet has been sent.
+
+public import Kubernetes
+internal import NodeAgents
+
+/// Objects at rest, ready to be looked at or simulated.
+public struct Cluster: Sendable {
+    public let objects: ObjectStore
+    public let warnings: [ObjectWarning]
+
+    /// Lets the controllers work on what the user gave until nothing changes. The seed decides names, addresses and
+    /// ports nobody chose. Throws when the input contradicts itself.
+    public init(realising given: ObjectStore, seed: UInt64 = 1) throws(ObjectError) {
+        var objects = given
+        warnings = try ControlPlane.realiseObjects(&objects, seed: seed)
+        try PodAddresses.assign(&objects)
+        PodStatuses.markRunning(&objects)
+        EndpointSlices.reconcile(&objects, seed: seed)
+        self.objects = objects
+    }
+}

@@ -1,0 +1,102 @@
+// What is to happen when: timers in a heap, frames under way in one queue per constant delay. Ties are broken by the
+// order of scheduling, so that a run is the same every time.
+
+internal import Addressing
+internal import HeapModule
+internal import DequeModule
+internal import Netstack
+
+/// An event of the simulation.
+enum SimulationEvent: Sendable {
+    case timer(NamespaceID, Netstack.Timer)
+    case arrival(Packet, NamespaceID, LinkID)
+    case application(ApplicationTimer)
+}
+
+/// Events in order of time.
+struct EventQueue: Sendable {
+    struct Entry: Sendable, Comparable {
+        var time: Nanoseconds
+        /// Among equals in time: kernel timers first, the youngest before the older, as a slot of the timer wheel is
+        /// emptied; then everything else in the order of scheduling.
+        var order: Int64
+        var event: SimulationEvent
+
+        static func < (left: Entry, right: Entry) -> Bool {
+            (left.time, left.order) < (right.time, right.order)
+        }
+
+        static func == (left: Entry, right: Entry) -> Bool { left.order == right.order }
+    }
+
+    private var heap = Heap<Entry>()
+    /// Frames on the underlay all take the same time, so they leave in the order they came.
+    private var lane = Deque<Entry>()
+    private var sequence: Int64 = 0
+    /// Application timers in the heap.
+    private(set) var applicationTimers = 0
+
+    var isEmpty: Bool { heap.isEmpty && lane.isEmpty }
+    var framesUnderWay: Int { lane.count }
+
+    mutating func schedule(_ event: SimulationEvent, at time: Nanoseconds) {
+        sequence += 1
+        var order = sequence
+        switch event {
+        case .application: applicationTimers += 1
+        case .timer: order = -sequence
+        case .arrival: break
+        }
+        heap.insert(Entry(time: time, order: order, event: event))
+    }
+
+    /// Schedules behind everything in the lane; `time` must not lie before the lane's last.
+    mutating func scheduleInLane(_ event: SimulationEvent, at time: Nanoseconds) {
+        sequence += 1
+        precondition(lane.last.map { $0.time <= time } ?? true, "a lane runs in order")
+        lane.append(Entry(time: time, order: sequence, event: event))
+    }
+
+    /// Takes back application timers nobody waits for any more.
+    mutating func cancelApplicationTimers(where test: (ApplicationTimer) -> Bool) {
+        var kept: [Entry] = []
+        var cancelled = 0
+        for entry in heap.unordered {
+            if case .application(let timer) = entry.event, test(timer) { cancelled += 1 } else { kept.append(entry) }
+        }
+        guard cancelled > 0 else { return }
+        applicationTimers -= cancelled
+        heap = Heap(kept)
+    }
+
+    var nextTime: Nanoseconds? {
+        switch (heap.min, lane.first) {
+        case (let a?, let b?): min(a.time, b.time)
+        case (let a?, nil): a.time
+        case (nil, let b?): b.time
+        case (nil, nil): nil
+        }
+    }
+
+    mutating func popFirst() -> (time: Nanoseconds, event: SimulationEvent)? {
+        let entry: Entry
+        if let first = lane.first, heap.min.map({ first < $0 }) ?? true {
+            entry = first
+            lane.removeFirst()
+        } else if let first = heap.popMin() {
+            entry = first
+        } else {
+            return nil
+        }
+        if case .application = entry.event { applicationTimers -= 1 }
+        return (entry.time, entry.event)
+    }
+
+    /// Timers that stand for unfinished work of a transport.
+    func hasTimer(where test: (NamespaceID, Netstack.Timer) -> Bool) -> Bool {
+        heap.unordered.contains { entry in
+            if case .timer(let namespace, let timer) = entry.event { return test(namespace, timer) }
+            return false
+        }
+    }
+}

@@ -1,0 +1,60 @@
+// A flow: one client asks one thing of one address and hears an answer, an error or nothing.
+
+public import Addressing
+public import Netstack
+
+/// What a client is to do.
+public struct FlowRequest: Sendable {
+    public var source: NamespaceID
+    public var destination: IPAddress
+    /// Nil for ICMP.
+    public var port: UInt16?
+    public var `protocol`: IPProtocol
+    /// The HTTP Host header.
+    public var host: String
+    /// The client gives up after this long.
+    public var timeout: Nanoseconds
+
+    /// Four seconds: long enough for three retransmissions of a SYN.
+    public static let defaultTimeout: Nanoseconds = 4_000_000_000
+
+    public init(
+        from source: NamespaceID, to destination: IPAddress, port: UInt16?, protocol: IPProtocol = .tcp,
+        host: String? = nil, timeout: Nanoseconds = FlowRequest.defaultTimeout
+    ) {
+        self.source = source
+        self.destination = destination
+        self.port = port
+        self.protocol = `protocol`
+        self.host = host ?? port.map { SocketAddress(destination, $0).description } ?? destination.description
+        self.timeout = timeout
+    }
+}
+
+/// How a flow ended.
+public enum FlowOutcome: Hashable, Sendable {
+    /// The client got its answer.
+    case answered
+    case failed(SocketError)
+    /// Nothing was heard in time.
+    case timedOut
+}
+
+/// What became of a flow.
+public struct FlowReport: Sendable {
+    public let request: FlowRequest
+    public internal(set) var outcome: FlowOutcome?
+    /// The client's own end; nil when not even a socket could be had.
+    public internal(set) var local: SocketAddress?
+    /// The octets of the answer.
+    public internal(set) var response: [UInt8] = []
+    public internal(set) var started: Nanoseconds = 0
+    public internal(set) var finished: Nanoseconds = 0
+    /// The path events recorded between start and end.
+    package var events: Range<Int> = 0..<0
+    var socket: SocketID?
+    var hasConnected = false
+    var isClosed = false
+
+    init(_ request: FlowRequest) { self.request = request }
+}

@@ -1,0 +1,101 @@
+// A flow as a person asks about it: the first packet of the request, the packet that answered it, and in a few words
+// what else was exchanged.
+
+public import Addressing
+public import Netstack
+
+/// One packet of a flow as its sender put it on the wire.
+public struct FlowPacket: Hashable, Sendable {
+    public let packet: UInt32
+    public let time: Nanoseconds
+    /// Who made it.
+    public let sender: String
+    public let headers: HeaderSummary
+    public let isRetransmission: Bool
+    public let disposition: Disposition
+}
+
+/// Everything a trace shows of a flow.
+public struct FlowTrace: Sendable {
+    public let report: FlowReport
+    /// The first packet the client sent; nil when it could send none.
+    public let request: PacketTrace?
+    /// The first packet that answered it: SYN-ACK, RST, an ICMP error, a datagram.
+    public let reply: PacketTrace?
+    /// All IP packets of the flow, in order of sending.
+    public let packets: [FlowPacket]
+
+    /// The packet and its answer both arrived, and the client is content.
+    public var isDelivered: Bool { report.outcome == .answered }
+
+    /// The address the server saw the request come from.
+    public var seenSource: SocketAddress? {
+        guard case .delivered = request?.disposition, let last = request?.last else { return nil }
+        return SocketAddress(last.source, last.sourcePort)
+    }
+
+    /// Where the request arrived.
+    public var reached: SocketAddress? {
+        guard case .delivered = request?.disposition, let last = request?.last else { return nil }
+        return SocketAddress(last.destination, last.destinationPort)
+    }
+
+    /// Retransmissions of the first packet.
+    public var retransmissions: [FlowPacket] { packets.filter(\.isRetransmission) }
+}
+
+extension Simulator {
+    /// Runs a flow and assembles its trace. `recordEvents` must have been called.
+    public mutating func trace(_ request: FlowRequest) -> FlowTrace {
+        let report = run(request)
+        let packets = packets(of: report)
+        let client = name(of: request.source)
+        let first = packets.first { $0.sender == client }
+        let reply = packets.first { packet in packet.packet != first?.packet && answers(packet, first, client) }
+        return FlowTrace(
+            report: report, request: first.map { trace(of: $0.packet, in: report.events) },
+            reply: reply.map { trace(of: $0.packet, in: report.events) }, packets: packets)
+    }
+
+    /// The answer is the first packet another end made because of the request, or the client itself about it (a local
+    /// rejection).
+    private func answers(_ packet: FlowPacket, _ first: FlowPacket?, _ client: String) -> Bool {
+        guard let first, !packet.isRetransmission else { return false }
+        if packet.sender != client { return true }
+        return packet.headers.protocol == .icmp && first.headers.protocol != .icmp
+    }
+
+    /// The IP packets of a flow, without ARP and without copies.
+    private func packets(of report: FlowReport) -> [FlowPacket] {
+        var origins: [UInt32: (sender: NamespaceID, isRetransmission: Bool, time: Nanoseconds)] = [:]
+        var order: [UInt32] = []
+        var headers: [UInt32: HeaderSummary] = [:]
+        for event in context.recording.events[report.events] {
+            switch event.kind {
+            case .originated(_, let isRetransmission) where origins[event.packet] == nil:
+                origins[event.packet] = (event.namespace, isRetransmission, event.time)
+                order.append(event.packet)
+            case .frame(_, _, let summary, _) where headers[event.packet] == nil:
+                headers[event.packet] = summary
+            default: break
+            }
+        }
+        return order.compactMap { packet in
+            guard let origin = origins[packet], let summary = headers[packet] ?? unsent(report, origin.sender),
+                !summary.isARP
+            else { return nil }
+            return FlowPacket(
+                packet: packet, time: origin.time, sender: name(of: origin.sender), headers: summary,
+                isRetransmission: origin.isRetransmission,
+                disposition: trace(of: packet, in: report.events).disposition)
+        }
+    }
+
+    /// The headers of a packet that no tap ever saw, as far as the request tells them.
+    private func unsent(_ report: FlowReport, _ sender: NamespaceID) -> HeaderSummary? {
+        guard sender == report.request.source, let local = report.local else { return nil }
+        return HeaderSummary(
+            unsent: report.request.protocol, source: local,
+            destination: SocketAddress(report.request.destination, report.request.port ?? 0))
+    }
+}

@@ -1,0 +1,177 @@
+// Turns one node, or one host, into namespaces: the agents of the node are let loose on an empty kernel, in the order
+// they come up on a real node.
+
+internal import Addressing
+internal import Kubernetes
+internal import Netstack
+internal import NodeAgents
+
+/// kube-proxy's view of the Services, worked out once for all nodes.
+struct ProxyRules: Sendable {
+    let configuration: KubeProxyConfiguration
+    private let proxy: IPTablesProxy
+
+    init(_ cluster: Cluster) {
+        configuration = cluster.objects.kubeProxyConfiguration ?? KubeProxyConfiguration()
+        let index = ServiceIndex(
+            services: Array(cluster.objects.services), endpointSlices: Array(cluster.objects.endpointSlices),
+            family: .ipv4)
+        proxy = IPTablesProxy(index: index, configuration: configuration)
+    }
+
+    func install(for node: Node, addresses: [InterfaceAddress], into ruleset: inout Ruleset) {
+        proxy.install(for: proxy.profile(of: NodeView(node, interfaceAddresses: addresses)), into: &ruleset)
+    }
+}
+
+extension Simulator {
+    /// Puts every machine's interfaces on the underlay switch. Loopback is link 0, interfaces follow.
+    mutating func attachUnderlay() {
+        let settings = cluster.objects.underlay ?? Underlay()
+        for node in cluster.objects.nodes {
+            guard let id = directory.id(of: .node(node.name)) else { continue }
+            let interfaces = NodeNetwork.interfaces(of: node, underlay: settings)
+            for number in interfaces.indices { underlay.attach(id, LinkID(number + 1)) }
+        }
+        for host in cluster.objects.hosts {
+            guard let id = directory.id(of: .host(host.name)) else { continue }
+            underlay.attach(id, LinkID(1))
+        }
+        if let gateway = directory.gateway { underlay.attach(gateway, LinkID(1)) }
+    }
+
+    /// The namespaces that are built together with `id`: a node comes with its pods.
+    mutating func makeNamespaces(with id: NamespaceID) -> [NetworkNamespace] {
+        switch directory.owners[id.index] {
+        case .node(let name): return makeNode(name)
+        case .pod(let key): return makeNode(cluster.objects.pods[key]?.spec.nodeName ?? "")
+        case .host(let name): return [makeHost(name, id)]
+        }
+    }
+
+    /// A MAC address that follows from the seed and what it belongs to.
+    private func hardwareAddress(_ owner: String) -> MACAddress {
+        var generator = SeededGenerator(seed: seed).stream("mac \(owner)")
+        return MACAddress(randomBits: generator.next())
+    }
+
+    private func makeNode(_ name: String) -> [NetworkNamespace] {
+        let objects = cluster.objects
+        guard let node = objects.nodes["", name], let id = directory.id(of: .node(name)) else { return [] }
+        let settings = objects.underlay ?? Underlay()
+        var namespace = NetworkNamespace(id: id, name: name)
+        let interfaces = NodeNetwork.interfaces(of: node, underlay: settings)
+        for interface in interfaces {
+            let link = namespace.addLink(
+                interface.name, kind: .ethernet, hardwareAddress: hardwareAddress("\(name)/\(interface.name)"),
+                mtu: settings.mtu)
+            for address in interface.addresses where address.address.family == .ipv4 {
+                namespace.addAddress(address, to: link, broadcast: address.prefix.last.ipv4)
+            }
+        }
+        addDefaultRoute(&namespace, settings)
+        NodeNetwork.applySettings(node, proxy: proxy.configuration, to: &namespace)
+        let flannel = objects.flannelConfiguration ?? FlannelConfiguration()
+        let pods = (directory.podsByNode[name] ?? []).map { objects.pods[$0] }
+        var built: [NetworkNamespace] = []
+        if let own = lease(of: node), !interfaces.isEmpty {
+            let others = objects.nodes.compactMap { $0.name == name ? nil : lease(of: $0) }
+            FlannelDaemon.configure(
+                &namespace, own: own, others: others, configuration: flannel, external: LinkID(1))
+            built = attach(pods, to: &namespace, own: own, flannel)
+        }
+        var ruleset = Ruleset()
+        let addresses = namespace.links.filter { !$0.isLoopback }.flatMap { $0.addresses.map(\.interface) }
+        proxy.install(for: node, addresses: addresses, into: &ruleset)
+        if let own = lease(of: node), flannel.ipMasq, let network = flannel.network {
+            FlannelRules.install(network: network, subnet: own.subnet, into: &ruleset)
+        }
+        namespace.setRuleset(ruleset)
+        listen(NodeNetwork.listeners(node.metadata), as: name, in: &namespace)
+        for pod in pods where pod.spec.hostNetwork {
+            listen(NodeNetwork.listeners(pod), as: pod.metadata.name, in: &namespace)
+        }
+        return [namespace] + built
+    }
+
+    private func lease(of node: Node) -> FlannelLease? {
+        FlannelDaemon.lease(of: node, vtepMAC: hardwareAddress("\(node.name)/flannel"))
+    }
+
+    private func attach(
+        _ pods: [Pod], to node: inout NetworkNamespace, own: FlannelLease, _ flannel: FlannelConfiguration
+    ) -> [NetworkNamespace] {
+        let mtu = flannel.delegate.mtu ?? FlannelDaemon.podMTU(flannel, external: node.links[1].mtu)
+        let plugin = BridgePlugin(
+            bridge: flannel.delegate.bridge, hairpinMode: flannel.delegate.hairpinMode, mtu: mtu, subnet: own.subnet,
+            clusterNetwork: flannel.network ?? own.subnet)
+        var built: [NetworkNamespace] = []
+        for pod in pods {
+            guard PodAddresses.usesPodNetwork(pod), let id = directory.id(of: .pod(pod.key)),
+                let address = pod.status.podIPs.first(where: { $0.family == .ipv4 })
+            else { continue }
+            var namespace = NetworkNamespace(id: id, name: pod.key.description)
+            var names = SeededGenerator(seed: seed).stream("veth \(pod.key)")
+            let hostName = "veth" + hexadecimal(UInt32(truncatingIfNeeded: names.next()))
+            plugin.add(
+                pod: &namespace, address: address, podMAC: hardwareAddress("\(pod.key)/eth0"), to: &node,
+                hostName: hostName, hostMAC: hardwareAddress("\(node.name)/\(hostName)"),
+                bridgeMAC: hardwareAddress("\(node.name)/\(plugin.bridge)"))
+            listen(NodeNetwork.listeners(pod), as: pod.metadata.name, in: &namespace)
+            built.append(namespace)
+        }
+        return built
+    }
+
+    private func makeHost(_ name: String, _ id: NamespaceID) -> NetworkNamespace {
+        let settings = cluster.objects.underlay ?? Underlay()
+        var namespace = NetworkNamespace(id: id, name: name)
+        let link = namespace.addLink(
+            "eth0", kind: .ethernet, hardwareAddress: hardwareAddress("\(name)/eth0"), mtu: settings.mtu)
+        if id == directory.gateway {
+            if let address = settings.gateway {
+                let own = InterfaceAddress(address, prefixLength: settings.subnet?.length ?? 24)
+                namespace.addAddress(own, to: link, broadcast: own.prefix.last.ipv4)
+            }
+            namespace.sysctls.ipForward = true
+            return namespace
+        }
+        guard let host = cluster.objects.hosts["", name] else { return namespace }
+        for address in host.addresses where address.address.family == .ipv4 {
+            namespace.addAddress(address, to: link, broadcast: address.prefix.last.ipv4)
+        }
+        addDefaultRoute(&namespace, settings)
+        for route in host.routes where route.to.family == .ipv4 {
+            namespace.addRoute(Route(route.to, gateway: route.via, link: link))
+        }
+        namespace.sysctls.ipForward = host.forwarding
+        listen(host.listen, as: name, in: &namespace)
+        return namespace
+    }
+
+    /// The default route by the underlay's gateway, on the first interface that can reach it.
+    private func addDefaultRoute(_ namespace: inout NetworkNamespace, _ settings: Underlay) {
+        guard let gateway = settings.gateway, !namespace.isLocal(gateway) else { return }
+        let link = namespace.links.first { link in
+            !link.isLoopback && link.addresses.contains { $0.interface.prefix.contains(gateway) }
+        }
+        guard let link else { return }
+        namespace.addRoute(Route(IPPrefix(.any(.ipv4), length: 0), gateway: gateway, link: link.id))
+    }
+
+    /// Opens the listeners; what answers there is looked up by port (see `Applications.swift`).
+    private func listen(_ listeners: [Listener], as name: String, in namespace: inout NetworkNamespace) {
+        for listener in listeners {
+            switch listener.protocol {
+            case .tcp: _ = namespace.listenTCP(port: listener.port, label: name)
+            case .udp: _ = namespace.bindUDP(port: listener.port, label: name)
+            default: break
+            }
+        }
+    }
+
+    private func hexadecimal(_ value: UInt32) -> String {
+        let digits = String(value, radix: 16)
+        return String(repeating: "0", count: 8 - digits.utf8.count) + digits
+    }
+}

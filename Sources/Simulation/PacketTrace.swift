@@ -1,0 +1,244 @@
+// What happened to one packet, in the words a person reads: hops (a tap saw the packet), the steps between them, and one
+// final disposition. Assembled from the path events of a run; names and rule texts are looked up here.
+
+public import Addressing
+public import Netstack
+
+/// A rule with where it stands, as `iptables -L --line-numbers` would name it.
+public struct TraceRule: Hashable, Sendable {
+    public let table: TableName
+    public let chain: String
+    /// From 1; nil for the chain's policy.
+    public let number: Int?
+    /// The rule as iptables-save prints it, or `policy DROP`.
+    public let text: String
+    public let comment: String?
+    /// Who wrote the chain: `kube-proxy`, `flannel`; nil for built-in chains.
+    public let agent: String?
+}
+
+/// One thing that was done to the packet, or decided about it.
+public enum TraceStep: Hashable, Sendable {
+    /// A table's chain was entered at a hook.
+    case hook(Hook, TableName)
+    /// A rule was tried: it did not match, or did this.
+    case rule(TraceRule, PathEvent.RuleVerdict)
+    case tracked(ConnectionStateSet)
+    /// NAT changed an end. `chains` names the chains that led to the choice, outermost first.
+    case translated(
+        PathEvent.Translation, from: SocketAddress, to: SocketAddress, rule: TraceRule?, chains: [String])
+    /// The route taken, as `ip route` prints it.
+    case routed(String, egress: String)
+    case waitsForNeighbor(IPAddress, link: String)
+    case encapsulated(device: String, local: IPv4Address, remote: IPv4Address, vni: UInt32)
+    case decapsulated(device: String, remote: IPv4Address, vni: UInt32)
+    case bridged(bridge: String, egress: String)
+    case flooded(bridge: String)
+    case fragmented(count: Int, mtu: Int)
+}
+
+/// A place where the packet was seen.
+public struct TraceHop: Hashable, Sendable {
+    public enum Machine: String, Hashable, Sendable {
+        case pod, node, host
+    }
+
+    public let namespace: String
+    public let machine: Machine
+    /// Nil where the packet was made.
+    public let link: String?
+    public let direction: PathEvent.Direction
+    public let time: Nanoseconds
+    /// Nil where the packet was made.
+    public let headers: HeaderSummary?
+    /// What followed before the next hop.
+    public internal(set) var steps: [TraceStep] = []
+
+    /// `worker-1/cni0`, or the namespace alone where the packet was made.
+    public var place: String { link.map { "\(namespace)/\($0)" } ?? namespace }
+}
+
+/// How a packet ended.
+public enum Disposition: Hashable, Sendable {
+    case delivered(namespace: String)
+    case dropped(DropReason, place: String, rule: TraceRule?)
+    /// The run ended while it waited.
+    case waiting(place: String)
+}
+
+/// The path of one packet.
+public struct PacketTrace: Hashable, Sendable {
+    public let packet: UInt32
+    public internal(set) var hops: [TraceHop]
+    public internal(set) var disposition: Disposition
+
+    /// The headers as they were first and last seen.
+    public var first: HeaderSummary? { hops.lazy.compactMap(\.headers).first }
+    public var last: HeaderSummary? { hops.last { $0.headers != nil }?.headers }
+
+    /// How often NAT changed an address (undoing it on a reply does not count).
+    public var translations: Int {
+        hops.reduce(0) { count, hop in
+            count
+                + hop.steps.count { step in
+                    if case .translated(.source, _, _, _, _) = step { return true }
+                    if case .translated(.destination, _, _, _, _) = step { return true }
+                    return false
+                }
+        }
+    }
+
+    /// The nodes the packet passed, in order.
+    public var nodes: [String] {
+        var seen: [String] = []
+        for hop in hops where hop.machine == .node && !seen.contains(hop.namespace) { seen.append(hop.namespace) }
+        return seen
+    }
+
+    public var isEncapsulated: Bool {
+        hops.contains { hop in
+            hop.steps.contains { step in
+                if case .encapsulated = step { return true }
+                return false
+            }
+        }
+    }
+}
+
+extension Simulator {
+    /// Keeps what traces need from now on; `rules` also keeps the rules that did not match.
+    public mutating func recordEvents(rules: Bool = false) {
+        context.recording.keepsEvents = true
+        context.recording.keepsRuleMisses = rules
+    }
+
+    /// The trace of one packet from the events of a run.
+    package func trace(of packet: UInt32, in events: Range<Int>) -> PacketTrace {
+        var hops: [TraceHop] = []
+        var ending: Disposition?
+        var chains: [String] = []
+        for event in context.recording.events[events] where event.packet == packet {
+            let namespace = built(event.namespace)
+            let name = self.name(of: event.namespace)
+            if hops.isEmpty || hops[hops.count - 1].namespace != name, case .originated = event.kind {
+                hops.append(
+                    TraceHop(
+                        namespace: name, machine: machine(event.namespace), link: nil, direction: .egress,
+                        time: event.time, headers: nil))
+                continue
+            }
+            switch event.kind {
+            case .originated: break
+            case .frame(let link, let direction, let headers, _):
+                hops.append(
+                    TraceHop(
+                        namespace: name, machine: machine(event.namespace), link: namespace.links[link.index].name,
+                        direction: direction, time: event.time, headers: headers))
+            case .delivered: ending = .delivered(namespace: name)
+            case .consumed: ending = ending ?? .delivered(namespace: name)
+            case .dropped(let reason, let reference):
+                // A copy flooded to another machine is not the packet's end.
+                if reason == .otherHost { break }
+                if case .delivered = ending { break }
+                ending = .dropped(
+                    reason, place: hops.last?.place ?? name, rule: reference.map(namespace.traceRule))
+            default:
+                if case .hook = event.kind { chains = [] }
+                guard let step = step(event, in: namespace, chains: &chains) else { break }
+                if hops.isEmpty {
+                    hops.append(
+                        TraceHop(
+                            namespace: name, machine: machine(event.namespace), link: nil, direction: .egress,
+                            time: event.time, headers: nil))
+                }
+                hops[hops.count - 1].steps.append(step)
+            }
+        }
+        return PacketTrace(
+            packet: packet, hops: hops, disposition: ending ?? .waiting(place: hops.last?.place ?? ""))
+    }
+
+    private func step(
+        _ event: PathEvent, in namespace: NetworkNamespace, chains: inout [String]
+    ) -> TraceStep? {
+        func link(_ id: LinkID) -> String { namespace.links[id.index].name }
+        switch event.kind {
+        case .hook(let hook, let table):
+            chains = [hook.chainName]
+            return .hook(hook, TableName.allCases[Int(table)])
+        case .rule(let reference, let verdict):
+            let rule = namespace.traceRule(reference)
+            if verdict == .destinationNAT || verdict == .sourceNAT || verdict == .masquerade,
+                chains.last != rule.chain
+            {
+                chains.append(rule.chain)
+            }
+            if verdict == .jump || verdict == .goto { chains.append(target(of: reference, in: namespace)) }
+            return .rule(rule, verdict)
+        case .tracked(let states): return .tracked(states)
+        case .translated(let kind, let from, let to, let reference):
+            let rule = reference.map(namespace.traceRule)
+            let path = rule.map { rule in chainPath(chains, to: rule.chain) } ?? []
+            return .translated(kind, from: from, to: to, rule: rule, chains: path)
+        case .routed(let reference, let egress, _):
+            return .routed(text(of: reference, in: namespace), egress: link(egress))
+        case .waitsForNeighbor(let address, let id): return .waitsForNeighbor(address, link: link(id))
+        case .encapsulated(let id, let remote, let vni):
+            let local = namespace.tunnels.first { $0.link == id }?.local ?? .any
+            return .encapsulated(device: link(id), local: local, remote: remote, vni: vni)
+        case .decapsulated(let id, let remote, let vni):
+            return .decapsulated(device: link(id), remote: remote, vni: vni)
+        case .bridged(let bridge, let egress): return .bridged(bridge: link(bridge), egress: link(egress))
+        case .flooded(let bridge): return .flooded(bridge: link(bridge))
+        case .fragmented(let count, let mtu): return .fragmented(count: Int(count), mtu: Int(mtu))
+        case .originated, .frame, .delivered, .consumed, .dropped: return nil
+        }
+    }
+
+    /// The chains from the built-in one to the deciding one; chains entered and left again on the way are not part.
+    private func chainPath(_ visited: [String], to last: String) -> [String] {
+        guard let first = visited.first else { return [last] }
+        var path = [first]
+        for chain in visited.dropFirst() where chain != "KUBE-MARK-MASQ" && path.last != chain { path.append(chain) }
+        if let end = path.lastIndex(of: last) { path.removeSubrange((end + 1)...) }
+        return path
+    }
+
+    private func target(of reference: RuleReference, in namespace: NetworkNamespace) -> String {
+        let chain = namespace.ruleset[reference.tableName].chains[Int(reference.chain)]
+        switch chain.rules[Int(reference.rule)].target {
+        case .jump(let name), .goto(let name): return name
+        default: return ""
+        }
+    }
+
+    private func text(of reference: RouteReference, in namespace: NetworkNamespace) -> String {
+        guard reference.index >= 0 else { return "broadcast" }
+        let table = reference.isLocalTable ? namespace.localTable : namespace.mainTable
+        return table.routes[Int(reference.index)].text { namespace.links[$0.index].name }
+    }
+
+    private func machine(_ id: NamespaceID) -> TraceHop.Machine {
+        switch owner(of: id) {
+        case .node: .node
+        case .pod: .pod
+        case .host: .host
+        }
+    }
+}
+
+extension NetworkNamespace {
+    /// A rule with its text and place.
+    func traceRule(_ reference: RuleReference) -> TraceRule {
+        let chain = ruleset[reference.tableName].chains[Int(reference.chain)]
+        if reference.isPolicy {
+            return TraceRule(
+                table: reference.tableName, chain: chain.name, number: nil,
+                text: "policy \(chain.policy?.rawValue ?? "-")", comment: nil, agent: nil)
+        }
+        let rule = chain.rules[Int(reference.rule)]
+        return TraceRule(
+            table: reference.tableName, chain: chain.name, number: Int(reference.rule) + 1,
+            text: "-A \(chain.name) \(rule)", comment: rule.comment, agent: chain.agent)
+    }
+}

@@ -1,0 +1,194 @@
+// The machine that moves packets: it owns the namespaces, the clock, chance and the event queue. Frames on a veth pair
+// are carried at once, in order; frames on the underlay and timers wait their time.
+
+internal import Addressing
+internal import DequeModule
+public import Kubernetes
+public import Netstack
+internal import NodeAgents
+
+/// Who owns a network namespace.
+public enum NamespaceOwner: Hashable, Sendable {
+    case node(String)
+    case pod(ObjectKey)
+    case host(String)
+}
+
+/// A cluster in virtual time. Namespaces are built when the first packet or question reaches their node.
+public struct Simulator: ~Copyable {
+    public let cluster: Cluster
+    public let seed: UInt64
+    package var context: PathContext
+    var queue = EventQueue()
+    var underlay: UnderlaySwitch
+    /// What has been built, in order of building.
+    package private(set) var namespaces: [NetworkNamespace] = []
+    /// Namespace id to its place in `namespaces`, -1 until built.
+    private var places: [Int32]
+    var directory: Directory
+    var applications: [ApplicationSocket: Application] = [:]
+    var flows: [FlowReport] = []
+    var proxy: ProxyRules
+    private var transmissions = Deque<Transmission>()
+    /// Steps taken, which no run may exceed.
+    private var steps = 0
+    static let stepLimit = 200_000_000
+
+    /// Prepares a realised cluster. Equal cluster and seed give equal packets.
+    public init(_ cluster: Cluster, seed: UInt64 = 1) {
+        self.cluster = cluster
+        self.seed = seed
+        context = PathContext(seed: seed)
+        let settings = cluster.objects.underlay ?? Underlay()
+        underlay = UnderlaySwitch(delay: settings.delayNanoseconds, lossPerMillion: settings.lossPerMillion)
+        directory = Directory(cluster)
+        places = Array(repeating: -1, count: directory.owners.count)
+        proxy = ProxyRules(cluster)
+        attachUnderlay()
+    }
+
+    // MARK: namespaces
+
+    public var now: Nanoseconds { context.now }
+
+    /// The namespace of an owner; nil when the cluster has no such node, pod or host. A host-network pod has its
+    /// node's.
+    public func namespaceID(of owner: NamespaceOwner) -> NamespaceID? { directory.id(of: owner) }
+
+    /// Whose namespace it is.
+    public func owner(of id: NamespaceID) -> NamespaceOwner { directory.owners[id.index] }
+
+    /// The name captures and traces use: `worker-1`, `default/client`, `laptop`.
+    public func name(of id: NamespaceID) -> String { directory.name(of: id) }
+
+    /// A namespace that has been built.
+    func built(_ id: NamespaceID) -> NetworkNamespace { namespaces[Int(places[id.index])] }
+
+    package func isBuilt(_ id: NamespaceID) -> Bool { places[id.index] >= 0 }
+
+    /// A namespace as it is now, built if it was not.
+    public mutating func namespace(_ id: NamespaceID) -> NetworkNamespace {
+        build(id)
+        return namespaces[Int(places[id.index])]
+    }
+
+    /// Builds the namespace's node with all its pods, or the host.
+    mutating func build(_ id: NamespaceID) {
+        guard places[id.index] < 0 else { return }
+        for namespace in makeNamespaces(with: id) {
+            places[namespace.id.index] = Int32(namespaces.count)
+            namespaces.append(namespace)
+        }
+    }
+
+    /// Calls a verb of one namespace.
+    mutating func withNamespace<Result, Failure: Error>(
+        _ id: NamespaceID, _ body: (inout NetworkNamespace, inout PathContext) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        build(id)
+        return try body(&namespaces[Int(places[id.index])], &context)
+    }
+
+    // MARK: the loop
+
+    /// Runs until nothing is under way: no frame, no application about to act, no transport waiting for an answer.
+    public mutating func runUntilQuiet(limit: Nanoseconds = 600_000_000_000) {
+        let end = context.now + limit
+        while step(before: end) {
+            if isQuiet { return }
+        }
+    }
+
+    /// Runs everything up to and including an instant.
+    public mutating func run(until end: Nanoseconds) {
+        while step(before: end + 1) {}
+        context.now = max(context.now, end)
+    }
+
+    private var isQuiet: Bool {
+        guard queue.framesUnderWay == 0, queue.applicationTimers == 0, transmissions.isEmpty else { return false }
+        return !queue.hasTimer { namespace, timer in
+            namespaces[Int(places[namespace.index])].isWaiting(for: timer)
+        }
+    }
+
+    /// One event with everything it sets off at once. False when nothing is left before `end`.
+    private mutating func step(before end: Nanoseconds) -> Bool {
+        settle()
+        guard let time = queue.nextTime, time < end, steps < Self.stepLimit, let next = queue.popFirst() else {
+            return false
+        }
+        steps += 1
+        context.now = max(context.now, time)
+        switch next.event {
+        case .timer(let id, let timer):
+            namespaces[Int(places[id.index])].timerFired(timer, &context)
+        case .arrival(let packet, let id, let link):
+            build(id)
+            namespaces[Int(places[id.index])].receive(packet, on: link, &context)
+        case .application(let timer): applicationTimer(timer)
+        }
+        settle()
+        return true
+    }
+
+    /// Carries out all effects that take no time.
+    mutating func settle() {
+        repeat {
+            collectEffects()
+            while let transmission = transmissions.popFirst() {
+                carry(transmission)
+                collectEffects()
+            }
+            deliverSocketEvents()
+        } while !context.transmissions.isEmpty || !context.socketEvents.isEmpty
+        collectEffects()
+    }
+
+    private mutating func collectEffects() {
+        if !context.transmissions.isEmpty {
+            transmissions.append(contentsOf: context.transmissions)
+            context.transmissions.removeAll(keepingCapacity: true)
+        }
+        if !context.timers.isEmpty {
+            for timer in context.timers { queue.schedule(.timer(timer.namespace, timer.timer), at: timer.time) }
+            context.timers.removeAll(keepingCapacity: true)
+        }
+    }
+
+    private mutating func carry(_ transmission: Transmission) {
+        if let peer = transmission.peer {
+            build(peer.namespace)
+            namespaces[Int(places[peer.namespace.index])].receive(transmission.packet, on: peer.link, &context)
+            return
+        }
+        let source = UnderlaySwitch.Port(namespace: transmission.source, link: transmission.link)
+        let packet = transmission.packet
+        if underlay.lossPerMillion > 0, context.random.next(below: 1_000_000) < underlay.lossPerMillion {
+            context.lose(packet, in: transmission.source)
+            return
+        }
+        let addresses = context.addresses(of: packet)
+        var targets = underlay.targets(
+            from: source, sourceMAC: addresses.source, destinationMAC: addresses.destination)
+        if targets.count > 1 { targets.removeAll { !wouldNotice(packet, at: $0.namespace) } }
+        guard !targets.isEmpty else {
+            context.lose(packet, in: transmission.source)
+            return
+        }
+        for (index, target) in targets.enumerated() {
+            let copy = index == targets.count - 1 ? packet : context.copy(packet)
+            queue.scheduleInLane(.arrival(copy, target.namespace, target.link), at: context.now + underlay.delay)
+        }
+    }
+
+    /// Clusters up to this many machines get every broadcast on every underlay port.
+    static let smallCluster = 100
+
+    /// In a large cluster a machine that was not built yet takes no notice of a broadcast that is not meant for it.
+    private func wouldNotice(_ packet: Packet, at id: NamespaceID) -> Bool {
+        if isBuilt(id) || underlay.ports.count <= Self.smallCluster { return true }
+        guard let target = context.arpTarget(of: packet) else { return false }
+        return directory.underlayAddresses(of: id).contains(target)
+    }
+}
