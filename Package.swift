@@ -16,8 +16,9 @@ func layer(_ name: String, imports: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: imports, swiftSettings: strict)
 }
 
-func tests(for name: String, imports: [Target.Dependency] = []) -> Target {
-    .testTarget(name: "\(name)Tests", dependencies: imports, swiftSettings: strict)
+/// `data` names folders of expected outputs and recorded inputs, which tests read where they lie.
+func tests(for name: String, imports: [Target.Dependency] = [], data: [String] = []) -> Target {
+    .testTarget(name: "\(name)Tests", dependencies: imports, exclude: data, swiftSettings: strict)
 }
 
 let package = Package(
@@ -70,12 +71,15 @@ let package = Package(
         tests(for: "Wire", imports: ["Addressing", "Wire"]),
         tests(for: "Netstack", imports: ["Addressing", "Wire", "Netstack"]),
         tests(for: "Kubernetes", imports: ["Addressing", "Kubernetes"]),
-        tests(for: "NodeAgents", imports: ["Addressing", "Netstack", "Kubernetes", "NodeAgents", "Manifests"]),
+        tests(
+            for: "NodeAgents", imports: ["Addressing", "Netstack", "Kubernetes", "NodeAgents", "Manifests"],
+            data: ["Vectors"]),
         tests(
             for: "Simulation",
             imports: ["Addressing", "Wire", "Netstack", "Kubernetes", "NodeAgents", "Simulation", "Manifests"]),
         tests(for: "Manifests", imports: ["Addressing", "Kubernetes", "Simulation", "Manifests"]),
         tests(for: "Rendering", imports: ["Addressing", "Capture", "Simulation", "Manifests", "Rendering"]),
         tests(for: "CommandLine", imports: ["Capture", "Clibpcap", "podnet"]),
+        tests(for: "Tidy", imports: ["Capture"]),
     ]
 )
