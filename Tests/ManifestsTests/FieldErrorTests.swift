@@ -62,6 +62,20 @@ import Testing
                 """
             ),
             (
+                pod(spec: "  containers:\n  - name: a\n    env:\n    - {name: PORT, value: 8080}"),
+                """
+                test.yaml:9:27: spec.containers[0].env[0].value: expected a string, found a number (8080)
+                  hint: put it in quotes: "8080"
+                """
+            ),
+            (
+                pod(spec: "  containers: [{name: a, args: [-v, 5]}]"),
+                """
+                test.yaml:6:37: spec.containers[0].args[1]: expected a string, found a number (5)
+                  hint: put it in quotes: "5"
+                """
+            ),
+            (
                 pod(spec: "  containers: [{image: x}]"),
                 """
                 test.yaml:6:16: spec.containers[0]: the field `name` is missing

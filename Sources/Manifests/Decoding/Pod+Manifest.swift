@@ -46,8 +46,12 @@ extension PodSpec {
 
 extension Container {
     init(manifest node: ManifestNode) throws(ManifestError) {
+        let name = try node.requiredString("name")
+        // Not kept, but what people most often forget the quotes of, and a cluster refuses.
+        for variable in try node.list("env") { _ = try variable.string("value") }
+        _ = try (node.strings("command"), node.strings("args"))
         try self.init(
-            name: node.requiredString("name"), image: node.string("image"),
+            name: name, image: node.string("image"),
             ports: node.list("ports").map(ContainerPort.init(manifest:)),
             restartPolicy: node.optionalString("restartPolicy"),
             resources: node.section("resources").map(ResourceRequirements.init(manifest:)) ?? ResourceRequirements(),
