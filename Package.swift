@@ -61,7 +61,7 @@ let package = Package(
         .executableTarget(
             name: "podnet",
             dependencies: [
-                "Addressing", "Capture", "Kubernetes", "Simulation", "Manifests", "Rendering",
+                "Addressing", "Capture", "Kubernetes", "Netstack", "Simulation", "Manifests", "Rendering",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

@@ -40,6 +40,18 @@ public struct FlowTrace: Sendable {
         return SocketAddress(last.destination, last.destinationPort)
     }
 
+    /// The first line of the HTTP answer.
+    public var responseStatus: String? {
+        guard let end = report.response.firstIndex(of: 13) else { return nil }
+        return String(decoding: report.response[..<end], as: UTF8.self)
+    }
+
+    /// The answer's body without the closing newline: the server's name, or the echoed text.
+    public var responseBody: String {
+        let octets = report.request.protocol == .tcp ? HTTP.body(report.response) : report.response
+        return String(decoding: octets.last == 10 ? octets.dropLast() : octets[...], as: UTF8.self)
+    }
+
     /// Retransmissions of the first packet.
     public var retransmissions: [FlowPacket] { packets.filter(\.isRetransmission) }
 }

@@ -1,8 +1,8 @@
 // The options every command shares: which objects, which namespace, which seed.
 
-import ArgumentParser
+public import ArgumentParser
 import Glibc
-import Kubernetes
+public import Kubernetes
 import Manifests
 import Simulation
 
@@ -20,7 +20,7 @@ struct ClusterOptions: ParsableArguments {
     @Option(help: "Fixes all chance: names, addresses, ports, sequence numbers, the choice of endpoints.")
     var seed: UInt64 = 1
 
-    @Option(help: "The kube-proxy mode, whatever the configuration says: iptables.")
+    @Option(help: "The kube-proxy mode, whatever the configuration says (only iptables is modelled so far).")
     var proxyMode: ProxyMode?
 
     /// Loads the objects and realises the cluster. Warnings go to standard error; wrong input ends the program.
@@ -40,6 +40,10 @@ struct ClusterOptions: ParsableArguments {
                     objects.kubeProxyConfiguration = objects.kubeProxyConfiguration ?? KubeProxyConfiguration()
                     objects.kubeProxyConfiguration?.mode = proxyMode
                 }
+                if let mode = objects.kubeProxyConfiguration?.mode, mode != .iptables {
+                    printError("podnet: kube-proxy mode \(mode.rawValue) is not modelled yet: using iptables")
+                    objects.kubeProxyConfiguration?.mode = .iptables
+                }
                 let cluster = try Cluster(realising: objects, seed: seed)
                 for warning in cluster.warnings { printError(loaded.locate(warning).description) }
                 return cluster
@@ -57,7 +61,12 @@ extension ProxyMode: ExpressibleByArgument {}
 
 /// A line on standard error.
 func printError(_ line: String) {
-    fputs(line + "\n", stderr)
+    var bytes = Array((line + "\n").utf8)[...]
+    while !bytes.isEmpty {
+        let written = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        guard written > 0 else { return }
+        bytes = bytes.dropFirst(written)
+    }
 }
 
 /// Ends with exit code 2 and what is wrong with the input.

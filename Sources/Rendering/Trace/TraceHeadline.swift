@@ -1,0 +1,172 @@
+// One line that answers the question: did the request arrive, where, and as what; and if not, what stopped it and whose
+// rule or setting that was.
+
+internal import Addressing
+internal import Netstack
+public import Simulation
+
+/// What became of a flow, in one word.
+public enum TraceVerdict: String, Sendable, CaseIterable {
+    /// The client got its answer.
+    case delivered
+    /// Something answered that it will not: RST, or an ICMP error.
+    case rejected
+    /// Something took the packet and said nothing.
+    case dropped
+    /// The request arrived, the answer did not.
+    case unanswered
+    /// No way leads there.
+    case unreachable
+}
+
+extension FlowTrace {
+    public var verdict: TraceVerdict {
+        if report.outcome == .answered { return .delivered }
+        guard let request else { return .unreachable }
+        switch request.disposition {
+        case .delivered: return reply.map { isRefusal($0) } == true ? .rejected : .unanswered
+        case .waiting: return .unreachable
+        case .dropped(let reason, _, _):
+            switch reason {
+            case .neighborFailed, .noInputRoute, .noOutputRoute, .ipHeader, .packetTooBig, .forwardingDisabled,
+                .neighborQueueFull:
+                return .unreachable
+            default: return reply == nil ? .dropped : .rejected
+            }
+        }
+    }
+
+    private func isRefusal(_ reply: PacketTrace) -> Bool {
+        guard let headers = reply.first else { return false }
+        if headers.protocol == .icmp { return report.request.protocol != .icmp || headers.detail != 0 }
+        return headers.protocol == .tcp && headers.detail & 0x04 != 0
+    }
+
+    /// The headline.
+    public var headline: String {
+        var parts: [String]
+        switch verdict {
+        case .delivered:
+            parts = ["delivered to \(destinationText)"] + viewOfServer + journey
+        case .unanswered:
+            parts = ["delivered to \(destinationText), but no answer came back"]
+            if case .dropped(let reason, let place, let rule) = reply?.disposition {
+                parts.append("the answer ended at \(place): \(reason.rawValue), \(blame(reason, rule))")
+            }
+            parts += viewOfServer + clientView
+        case .rejected: parts = rejection + clientView
+        case .dropped:
+            if case .dropped(let reason, let place, let rule) = request?.disposition {
+                parts = ["dropped at \(place)", reason.rawValue, blame(reason, rule)]
+            } else {
+                parts = ["dropped"]
+            }
+            parts += clientView
+        case .unreachable: parts = unreachability + clientView
+        }
+        return parts.joined(separator: " · ")
+    }
+
+    private var destinationText: String {
+        guard case .delivered(let namespace) = request?.disposition, let reached else { return "nowhere" }
+        return report.request.protocol == .icmp ? "\(namespace) \(reached.address)" : "\(namespace) \(reached)"
+    }
+
+    private var viewOfServer: [String] {
+        seenSource.map { ["the server sees \($0.address)"] } ?? []
+    }
+
+    private var journey: [String] {
+        guard let request else { return [] }
+        var parts = ["\(request.translations) NAT", "\(request.nodes.count) node\(request.nodes.count == 1 ? "" : "s")"]
+        if request.isEncapsulated { parts.append("encapsulated") }
+        return parts
+    }
+
+    private var rejection: [String] {
+        guard let reply, let headers = reply.first else { return ["rejected"] }
+        let answer =
+            headers.protocol == .icmp
+            ? "ICMP \(icmpText(type: headers.detail, code: headers.code)) from \(reply.last?.source ?? headers.source)"
+            : "TCP reset from \(reply.last?.source ?? headers.source)"
+        switch request?.disposition {
+        case .dropped(.noSocket, let place, _):
+            let target = request?.last.map { "\(SocketAddress($0.destination, $0.destinationPort))" } ?? place
+            return ["refused by \(owner(place)) \(target)", DropReason.noSocket.explanation, answer]
+        case .dropped(let reason, let place, let rule):
+            return ["rejected at \(place)", answer, blame(reason, rule)]
+        default: return ["rejected", answer]
+        }
+    }
+
+    private var unreachability: [String] {
+        guard let request else {
+            if case .failed(let error) = report.outcome {
+                return ["unreachable: nothing was sent", error.explanation]
+            }
+            return ["unreachable: nothing was sent"]
+        }
+        guard case .dropped(let reason, let place, let rule) = request.disposition else {
+            return ["unreachable"]
+        }
+        var parts = ["unreachable at \(place)", reason.rawValue, blame(reason, rule)]
+        if let reply, let headers = reply.first, headers.protocol == .icmp {
+            parts.append(
+                "ICMP \(icmpText(type: headers.detail, code: headers.code)) from \(reply.last?.source ?? headers.source)")
+        }
+        return parts
+    }
+
+    private func owner(_ place: String) -> String {
+        place.lastIndex(of: "/").map { String(place[..<$0]) } ?? place
+    }
+
+    private func blame(_ reason: DropReason, _ rule: TraceRule?) -> String {
+        guard let rule else { return reason.explanation }
+        if let comment = rule.comment { return comment }
+        if rule.number == nil { return "the policy of \(rule.table.rawValue) \(rule.chain)" }
+        return "\(rule.table.rawValue) \(rule.chain) rule \(rule.number ?? 0)"
+    }
+
+    private var clientView: [String] {
+        switch report.outcome {
+        case .failed(let error): return ["the client sees \(error.rawValue) (\(error.explanation))"]
+        case .timedOut:
+            let tries = 1 + retransmissions.count { $0.sender == packets.first?.sender }
+            let what = report.request.protocol == .tcp && !hasReplyFromServer ? "\(tries) SYNs" : "\(tries) packets"
+            return ["the client gave up after \(durationText(report.finished - report.started)), \(what) sent"]
+        case .answered, nil: return []
+        }
+    }
+
+    private var hasReplyFromServer: Bool { reply?.first?.protocol == .tcp }
+}
+
+/// tcpdump's and ping's words for an ICMP message.
+func icmpText(type: UInt8, code: UInt8) -> String {
+    switch (type, code) {
+    case (0, _): "echo reply"
+    case (3, 0): "net unreachable"
+    case (3, 1): "host unreachable"
+    case (3, 2): "protocol unreachable"
+    case (3, 3): "port unreachable"
+    case (3, 4): "fragmentation needed"
+    case (3, 9): "net prohibited"
+    case (3, 10): "host prohibited"
+    case (3, 13): "admin prohibited"
+    case (5, _): "redirect"
+    case (8, _): "echo request"
+    case (11, _): "time exceeded"
+    default: "type \(type) code \(code)"
+    }
+}
+
+/// A duration with a fitting unit: `4 s`, `1.2 ms`, `30 us`.
+func durationText(_ nanoseconds: Nanoseconds) -> String {
+    let units: [(Nanoseconds, String)] = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")]
+    for (size, unit) in units where nanoseconds >= size {
+        let tenths = (nanoseconds * 10 + size / 2) / size
+        return tenths % 10 == 0 ? "\(tenths / 10) \(unit)" : "\(tenths / 10).\(tenths % 10) \(unit)"
+    }
+    return "\(nanoseconds) ns"
+}

@@ -1,0 +1,294 @@
+// A flow's trace as text, at three levels as ovn-trace has them: minimal (stable from run to run, for regression tests),
+// default (each hop, each change and who made it), detail (every table, chain and rule tried).
+
+internal import Addressing
+internal import Netstack
+public import Simulation
+
+/// How much a trace shows.
+public enum TraceLevel: String, Sendable, CaseIterable {
+    case minimal, normal, detail
+}
+
+/// Writes traces as text.
+public struct TraceText: Sendable {
+    public var level: TraceLevel
+    public var usesColour: Bool
+
+    public init(level: TraceLevel = .normal, usesColour: Bool = false) {
+        self.level = level
+        self.usesColour = usesColour
+    }
+
+    /// The whole trace, ending in a newline.
+    public func text(_ trace: FlowTrace) -> String {
+        var lines: [String] = []
+        if level == .minimal {
+            lines.append(contentsOf: minimalHeadline(trace))
+        } else {
+            lines.append(coloured(trace.headline, trace.verdict == .delivered ? .green : .red))
+        }
+        if let request = trace.request { lines += section("request", request) }
+        if let reply = trace.reply { lines += section("reply", reply) }
+        if level != .minimal { lines += ending(trace) }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    // MARK: minimal
+
+    private func minimalHeadline(_ trace: FlowTrace) -> [String] {
+        var lines = [trace.verdict.rawValue]
+        if let reached = trace.reached, case .delivered(let namespace) = trace.request?.disposition {
+            let isEcho = trace.report.request.protocol == .icmp
+            lines[0] += " \(namespace) \(isEcho ? reached.address.description : reached.description)"
+            if let seen = trace.seenSource { lines[0] += " from \(seen.address)" }
+        }
+        if case .failed(let error) = trace.report.outcome { lines.append("client \(error.rawValue)") }
+        if trace.report.outcome == .timedOut { lines.append("client timed out") }
+        return lines
+    }
+
+    // MARK: sections
+
+    private func section(_ title: String, _ trace: PacketTrace) -> [String] {
+        var lines: [String] = []
+        if level == .minimal {
+            lines.append(title)
+        } else {
+            lines.append("")
+            lines.append(bold(title) + "  " + (trace.first.map(packetText) ?? "never reached a link"))
+        }
+        let width = trace.hops.map(\.place.count).max() ?? 0
+        var number = 0
+        var previous: HeaderSummary?
+        for hop in trace.hops {
+            if let headers = hop.headers {
+                number += 1
+                lines.append(hopLine(hop, headers, previous, number: number, width: width))
+                previous = headers
+            } else if level == .detail {
+                lines.append("     \(hop.namespace)")
+            }
+            for step in hop.steps { lines += stepLines(step) }
+        }
+        lines += dispositionLines(trace)
+        return lines
+    }
+
+    private func hopLine(
+        _ hop: TraceHop, _ headers: HeaderSummary, _ previous: HeaderSummary?, number: Int, width: Int
+    ) -> String {
+        let direction = hop.direction == .ingress ? "in " : "out"
+        guard level != .minimal else { return "  \(stablePlace(hop)) \(direction.trimmingBlanks) ttl \(headers.timeToLive)" }
+        let index = String(repeating: " ", count: max(0, 3 - String(number).count)) + String(number)
+        let place = hop.place + String(repeating: " ", count: width - hop.place.count)
+        var line = "\(index)  \(coloured(place, .cyan))  \(direction)  ttl \(padded(String(headers.timeToLive), 3))  "
+        line += "\(endText(headers, isSource: true)) → \(endText(headers, isSource: false))"
+        if headers.isEncapsulated {
+            line += dimmed("  in VXLAN \(headers.outerSource) → \(headers.outerDestination) ttl \(headers.outerTimeToLive)")
+        }
+        if level == .detail { line += dimmed("  \(headers.sourceMAC) > \(headers.destinationMAC)") }
+        return line
+    }
+
+    /// The place without what chance named: a veth's random suffix.
+    private func stablePlace(_ hop: TraceHop) -> String {
+        guard hop.machine == .node, let link = hop.link, link.hasPrefix("veth") else { return hop.place }
+        return "\(hop.namespace)/veth"
+    }
+
+    // MARK: steps
+
+    private func stepLines(_ step: TraceStep) -> [String] {
+        let indent = level == .minimal ? "    " : "       "
+        switch step {
+        case .hook(let hook, let table):
+            return level == .detail ? [indent + dimmed("\(table.rawValue) \(hook.chainName)")] : []
+        case .rule(let rule, let verdict):
+            guard level == .detail else { return [] }
+            let number = rule.number.map { " rule \($0)" } ?? ""
+            let text = "\(rule.table.rawValue) \(rule.chain)\(number): \(verdictText(verdict))  \(rule.text)"
+            return [indent + "  " + (verdict == .noMatch ? dimmed(text) : text)]
+        case .tracked(let states):
+            return level == .detail ? [indent + dimmed("conntrack: \(stateText(states))")] : []
+        case .translated(let kind, let from, let to, let rule, let chains):
+            return translation(kind, from, to, rule, chains).map { indent + $0 }
+        case .routed(let route, let egress):
+            guard level != .minimal else { return [] }
+            let local = route.hasPrefix("local ") ? "for this machine" : "route \(route)"
+            return [indent + dimmed(local + (egress.isEmpty ? "" : ""))]
+        case .waitsForNeighbor(let address, let link):
+            return level == .minimal ? [] : [indent + dimmed("waits: ARP who-has \(address) on \(link)")]
+        case .encapsulated(let device, let local, let remote, let vni):
+            return [indent + coloured("VXLAN \(local) → \(remote) vni \(vni)", .yellow)
+                + (level == .minimal ? "" : " by \(device)")]
+        case .decapsulated(let device, let remote, let vni):
+            return level == .minimal
+                ? [] : [indent + coloured("VXLAN from \(remote) vni \(vni) opened", .yellow) + " by \(device)"]
+        case .bridged(let bridge, let egress):
+            return level == .detail ? [indent + dimmed("\(bridge) sends it to \(egress)")] : []
+        case .flooded(let bridge):
+            return level == .minimal ? [] : [indent + dimmed("\(bridge) floods it")]
+        case .fragmented(let count, let mtu):
+            return [indent + "fragmented into \(count) for MTU \(mtu)"]
+        }
+    }
+
+    private func translation(
+        _ kind: PathEvent.Translation, _ from: SocketAddress, _ to: SocketAddress, _ rule: TraceRule?, _ chains: [String]
+    ) -> [String] {
+        let name: String
+        switch kind {
+        case .source: name = rule?.text.contains("-j MASQUERADE") == true ? "MASQUERADE" : "SNAT"
+        case .destination: name = "DNAT"
+        case .originalSource: name = "un-DNAT"
+        case .originalDestination: name = "un-SNAT"
+        }
+        let isRandom = kind == .source || kind == .originalDestination
+        guard level != .minimal else {
+            // Ports drawn by chance have no place in a stable text.
+            let ends = isRandom ? "\(from.address) → \(to.address)" : "\(text(from)) → \(text(to))"
+            return [kind == .originalSource ? "\(name) \(text(from)) → \(text(to))" : "\(name) \(ends)"]
+        }
+        var lines = [coloured("\(name) \(text(from)) → \(text(to))", .yellow)]
+        if let rule {
+            let comment = rule.comment.map { " \"\($0)\"" } ?? ""
+            let agent = rule.agent.map { " of \($0)" } ?? ""
+            let number = rule.number.map { " rule \($0)" } ?? ""
+            lines.append(dimmed("  by \(rule.table.rawValue) \(rule.chain)\(number)\(agent)\(comment)"))
+            if chains.count > 1 { lines.append(dimmed("  through \(chains.joined(separator: " → "))")) }
+        } else if kind == .originalSource || kind == .originalDestination {
+            lines.append(dimmed("  by connection tracking"))
+        }
+        return lines
+    }
+
+    private func text(_ end: SocketAddress) -> String {
+        end.port == 0 ? end.address.description : end.description
+    }
+
+    private func verdictText(_ verdict: PathEvent.RuleVerdict) -> String {
+        switch verdict {
+        case .noMatch: "no match"
+        case .counted: "counted"
+        case .accept: "ACCEPT"
+        case .drop: "DROP"
+        case .return: "RETURN"
+        case .jump, .goto: "taken"
+        case .setMark: "MARK"
+        case .destinationNAT: "DNAT"
+        case .sourceNAT: "SNAT"
+        case .masquerade: "MASQUERADE"
+        case .reject: "REJECT"
+        }
+    }
+
+    private func stateText(_ states: ConnectionStateSet) -> String {
+        let names: [(ConnectionStateSet, String)] = [
+            (.invalid, "INVALID"), (.new, "NEW"), (.related, "RELATED"), (.established, "ESTABLISHED"),
+            (.untracked, "UNTRACKED"), (.sourceTranslated, "SNAT"), (.destinationTranslated, "DNAT"),
+        ]
+        return names.filter { states.contains($0.0) }.map(\.1).joined(separator: ",")
+    }
+
+    // MARK: endings
+
+    private func dispositionLines(_ trace: PacketTrace) -> [String] {
+        switch trace.disposition {
+        case .delivered(let namespace):
+            return level == .minimal ? [] : ["     " + coloured("delivered to \(namespace)", .green)]
+        case .dropped(let reason, let place, let rule):
+            let indent = level == .minimal ? "  " : "     "
+            var lines = [indent + coloured("dropped \(reason.rawValue)", .red)]
+            if level != .minimal {
+                lines[0] += " at \(place): \(reason.explanation)"
+                if let rule { lines.append(indent + "  by \(rule.table.rawValue) \(rule.text)") }
+            } else if let rule {
+                lines.append(indent + "  \(rule.table.rawValue) \(rule.chain)" + (rule.comment.map { " \"\($0)\"" } ?? ""))
+            }
+            return lines
+        case .waiting(let place):
+            return [(level == .minimal ? "  " : "     ") + "still waiting at \(place)"]
+        }
+    }
+
+    private func ending(_ trace: FlowTrace) -> [String] {
+        var lines: [String] = []
+        let again = trace.retransmissions
+        if !again.isEmpty {
+            let start = trace.report.started
+            let times = again.map { durationText($0.time - start) }.joined(separator: ", ")
+            lines.append("")
+            lines.append("sent again after \(times)")
+        }
+        lines.append("")
+        let count = trace.packets.count
+        var exchange = "\(count) packet\(count == 1 ? "" : "s")"
+        if trace.report.request.protocol == .tcp, count > 1 {
+            exchange += ": " + trace.packets.map { flagText($0.headers) }.joined(separator: " ")
+        }
+        lines.append(bold("exchange") + "  " + exchange)
+        switch trace.report.outcome {
+        case .answered where trace.report.request.protocol == .tcp:
+            let status = trace.responseStatus ?? "an answer"
+            lines.append(
+                bold("answer") + "    \(status) \(quoted(trace.responseBody)) after "
+                    + durationText(trace.report.finished - trace.report.started))
+        case .answered:
+            lines.append(bold("answer") + "    after " + durationText(trace.report.finished - trace.report.started))
+        default: break
+        }
+        return lines
+    }
+
+    private func flagText(_ headers: HeaderSummary) -> String {
+        guard headers.protocol == .tcp else {
+            return headers.protocol == .icmp ? "ICMP" : headers.protocol.description.uppercased()
+        }
+        let names: [(UInt8, String)] = [(2, "S"), (1, "F"), (4, "R"), (8, "P"), (16, "A")]
+        return names.filter { headers.detail & $0.0 != 0 }.map(\.1).joined()
+    }
+
+    private func packetText(_ headers: HeaderSummary) -> String {
+        let ends = "\(endText(headers, isSource: true)) → \(endText(headers, isSource: false))"
+        switch headers.protocol {
+        case .tcp: return "TCP [\(flagText(headers))] \(ends)"
+        case .icmp: return "ICMP \(icmpText(type: headers.detail, code: headers.code)) \(ends)"
+        default: return "\(headers.protocol.description.uppercased()) \(ends)"
+        }
+    }
+
+    private func endText(_ headers: HeaderSummary, isSource: Bool) -> String {
+        let address = isSource ? headers.source : headers.destination
+        guard headers.protocol.hasPorts else { return address.description }
+        return SocketAddress(address, isSource ? headers.sourcePort : headers.destinationPort).description
+    }
+
+    // MARK: dress
+
+    private enum Colour: String {
+        case red = "31"
+        case green = "32"
+        case yellow = "33"
+        case cyan = "36"
+        case bold = "1"
+        case dim = "2"
+    }
+
+    private func coloured(_ text: String, _ colour: Colour) -> String {
+        usesColour ? "\u{1b}[\(colour.rawValue)m\(text)\u{1b}[0m" : text
+    }
+
+    private func bold(_ text: String) -> String { coloured(text, .bold) }
+    private func dimmed(_ text: String) -> String { coloured(text, .dim) }
+
+    private func padded(_ text: String, _ width: Int) -> String {
+        text + String(repeating: " ", count: max(0, width - text.count))
+    }
+
+    private func quoted(_ text: String) -> String { text.isEmpty ? "" : "\"\(text)\"" }
+}
+
+extension String {
+    fileprivate var trimmingBlanks: String { String(drop { $0 == " " }.reversed().drop { $0 == " " }.reversed()) }
+}

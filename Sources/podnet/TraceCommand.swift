@@ -1,0 +1,100 @@
+// podnet trace: what happens to a request, hop by hop.
+
+import Addressing
+import ArgumentParser
+import Kubernetes
+import Netstack
+import Rendering
+import Simulation
+
+struct Trace: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Follow a request from its source to its destination and back.",
+        discussion: """
+            SOURCE is a pod ([pod/][NAMESPACE/]NAME), deploy/NAME, ds/NAME, sts/NAME, node/NAME or host/NAME. A host \
+            named client stands outside the cluster. DESTINATION is the same with :PORT, or svc/[NAMESPACE/]NAME:PORT, \
+            IP:PORT, [IPv6]:PORT, node/NAME:NODEPORT, a URL or a DNS name. PORT may be a port name.
+
+            Exit code 0: delivered and answered. 1: dropped, rejected or unreachable. 2: wrong input.
+            """)
+
+    @Argument(help: "Where the request starts.") var source: String
+    @Argument(help: "What it asks for.") var destination: String
+    @OptionGroup var flow: FlowOptions
+    @OptionGroup var cluster: ClusterOptions
+
+    @Flag(help: "Print a short form that stays the same from run to run, for regression tests.") var minimal = false
+    @Flag(help: "Print every table, chain and rule that was tried.") var detail = false
+    @Option(name: .shortAndLong, help: "text or json.") var output = OutputFormat.text
+
+    func validate() throws {
+        if minimal && detail { throw ValidationError("--minimal and --detail exclude each other.") }
+    }
+
+    func run() throws {
+        let realised = try cluster.cluster()
+        var simulator = Simulator(realised, seed: cluster.seed)
+        let request = try flow.request(
+            from: source, to: destination, in: realised, namespace: cluster.namespace, &simulator)
+        simulator.recordEvents(rules: detail)
+        let trace = simulator.trace(request)
+        switch output {
+        case .text:
+            let level: TraceLevel = minimal ? .minimal : detail ? .detail : .normal
+            print(TraceText(level: level, usesColour: !minimal && usesColour()).text(trace), terminator: "")
+        case .json: print(TraceJSON(includesRules: detail).value(trace).text())
+        }
+        if trace.verdict != .delivered { throw ExitCode(1) }
+    }
+}
+
+enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
+    case text, json
+}
+
+/// How a client asks.
+struct FlowOptions: ParsableArguments {
+    @Option(help: "tcp, udp or icmp.") var `protocol` = "tcp"
+    @Option(help: "How long the client waits for an answer, for example 4s or 500ms.") var timeout = "4s"
+
+    /// The request two spellings stand for. Unknown names end the program.
+    func request(
+        from source: String, to destination: String, in cluster: Cluster, namespace: String,
+        _ simulator: inout Simulator
+    ) throws -> FlowRequest {
+        guard let transport = IPProtocol(`protocol`.lowercased()), [.tcp, .udp, .icmp].contains(transport) else {
+            throw ValidationError("--protocol takes tcp, udp or icmp, not '\(`protocol`)'.")
+        }
+        guard let wait = nanoseconds(duration: timeout), wait > 0 else {
+            throw ValidationError("--timeout takes a duration such as 4s or 500ms, not '\(timeout)'.")
+        }
+        do {
+            let ends = FlowEnds(cluster.objects, namespace: namespace)
+            let from = try ends.source(source)
+            let to = try ends.destination(destination, protocol: transport, from: from)
+            if !to.note.isEmpty { printError("podnet: \(to.note)") }
+            guard let id = simulator.namespaceID(of: from.owner) else {
+                throw wrongInput("\(from) has no network: it is not running", hint: "podnet get pods -o wide shows it")
+            }
+            guard to.address.family == .ipv4 else {
+                throw wrongInput("\(to.address) is an IPv6 address", hint: "the data path is IPv4 so far")
+            }
+            let host = to.hostName.isEmpty ? nil : to.hostName
+            return FlowRequest(
+                from: id, to: to.address, port: to.port, protocol: transport, host: host, timeout: wait)
+        } catch let error as FlowEndError {
+            throw wrongInput(error.message, hint: error.hint)
+        }
+    }
+}
+
+extension FlowSource {
+    /// The namespace the source is in.
+    var owner: NamespaceOwner {
+        switch self {
+        case .pod(let key): .pod(key)
+        case .node(let name): .node(name)
+        case .host(let name): .host(name)
+        }
+    }
+}
