@@ -30,6 +30,8 @@ public struct Neighbor: Sendable {
     var confirmed: Nanoseconds = 0
     var updated: Nanoseconds = 0
     var used: Nanoseconds = 0
+    /// How long a proof holds for this entry.
+    var reachableTime: Nanoseconds = NeighborTable.baseReachable
     var probes = 0
     /// Timers set for an older generation are void.
     var generation: UInt32 = 0
@@ -167,23 +169,18 @@ extension NetworkNamespace {
         if new.isConnected { neighbors.entries[position].confirmed = context.now }
         if old.state.isValid {
             if lladdr != old.lladdr {
-                guard overrides else {
-                    // An unproven change of address only casts doubt.
-                    if old.state == .reachable { neighbors.entries[position].state = .stale }
-                    return
-                }
+                guard overrides else { return }
             } else if new == .stale {
                 new = old.state
             }
         }
-        neighbors.entries[position].updated = context.now
+        // An update that changes nothing does not move the lock time.
+        if new != old.state || lladdr != old.lladdr { neighbors.entries[position].updated = context.now }
         if new != old.state {
             neighbors.entries[position].state = new
             neighbors.entries[position].probes = 0
             neighbors.entries[position].generation &+= 1
-            if new == .reachable {
-                setNeighborTimer(position, after: reachableTime(&context), &context)
-            }
+            if new == .reachable { setReachableTimer(position, &context) }
         }
         neighbors.entries[position].lladdr = lladdr
         if !old.state.isValid {
@@ -199,9 +196,12 @@ extension NetworkNamespace {
         neighbors.entries[position].confirmed = context.now
     }
 
-    private func reachableTime(_ context: inout PathContext) -> Nanoseconds {
+    /// Draws how long the entry is believed from now on (neigh_rand_reach_time), and sets the timer for its end.
+    private mutating func setReachableTimer(_ position: Int, _ context: inout PathContext) {
         let half = Int(NeighborTable.baseReachable / 2)
-        return Nanoseconds(half + context.random.next(below: 2 * half))
+        let time = Nanoseconds(half + context.random.next(below: 2 * half))
+        neighbors.entries[position].reachableTime = time
+        setNeighborTimer(position, after: time, &context)
     }
 
     /// A neighbor's timer ran out (neigh_timer_handler).
@@ -213,7 +213,10 @@ extension NetworkNamespace {
         let entry = neighbors.entries[position]
         switch entry.state {
         case .reachable:
-            if entry.used > context.now - NeighborTable.delayBeforeProbe {
+            let believedUntil = entry.confirmed + entry.reachableTime
+            if context.now <= believedUntil {
+                setNeighborTimer(position, after: believedUntil - context.now, &context)
+            } else if entry.used > context.now - NeighborTable.delayBeforeProbe {
                 neighbors.entries[position].state = .delay
                 setNeighborTimer(position, after: NeighborTable.delayBeforeProbe, &context)
             } else {
@@ -222,7 +225,7 @@ extension NetworkNamespace {
         case .delay:
             if context.now <= entry.confirmed + NeighborTable.delayBeforeProbe {
                 neighbors.entries[position].state = .reachable
-                setNeighborTimer(position, after: reachableTime(&context), &context)
+                setReachableTimer(position, &context)
             } else {
                 neighbors.entries[position].state = .probe
                 neighbors.entries[position].probes = 1
