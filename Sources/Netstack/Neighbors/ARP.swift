@@ -11,8 +11,8 @@ extension NetworkNamespace {
         guard let target = entry.address.ipv4 else { return }
         // A packet made here and waiting for the answer lends its source address.
         var sender: IPv4Address?
-        if let first = entry.waiting.first {
-            let source = IPAddress(IPv4Address(rawValue: context.arena.load32(first, 14 + 12)))
+        if let newest = entry.waiting.last {
+            let source = IPAddress(IPv4Address(rawValue: context.arena.load32(newest, 14 + 12)))
             if isLocal(source) { sender = source.ipv4 }
         }
         sender = sender ?? selectAddress(on: entry.link, towards: entry.address, scope: .link)?.ipv4
@@ -51,7 +51,9 @@ extension NetworkNamespace {
             return
         }
         let parsed = context.arena.withBytes(packet) { try? ARPPacket(parsing: $0, at: EthernetHeader.length) }
-        guard let arp = parsed else {
+        guard let arp = parsed, arp.operation == .request || arp.operation == .reply,
+            !arp.targetIP.isMulticast, !arp.targetIP.isLoopback || sysctls.routeLocalnet
+        else {
             drop(packet, .ipHeader, &context)
             return
         }
@@ -73,7 +75,8 @@ extension NetworkNamespace {
             return
         }
         if let position = neighbors.position(sender, link) {
-            let isAnnouncement = arp.senderIP == arp.targetIP
+            // An announcement made as a reply must name its sender twice (arp_is_garp).
+            let isAnnouncement = arp.senderIP == arp.targetIP && (wasRequest || arp.targetMAC == arp.senderMAC)
             let overrides =
                 context.now > neighbors.entries[position].updated + NeighborTable.lockTime || isAnnouncement
                 || !neighbors.entries[position].state.isValid
