@@ -213,13 +213,13 @@ extension NetworkNamespace {
             if `protocol`.hasPorts, oldPort != newPort {
                 if hasChecksum {
                     TransportChecksum.replaceWord(
-                        `protocol`, at: transport + portOffset, with: newPort, in: &bytes, at: transport)
+                        `protocol`, at: portOffset, with: newPort, in: &bytes, at: transport)
                 } else {
                     bytes.storeUInt16(newPort, at: transport + portOffset)
                 }
             } else if `protocol` == .icmp, before.sourcePort != target.sourcePort {
                 TransportChecksum.replaceWord(
-                    `protocol`, at: transport + 4, with: target.sourcePort, in: &bytes, at: transport)
+                    `protocol`, at: 4, with: target.sourcePort, in: &bytes, at: transport)
             }
         }
         guard context.recording.keepsEvents, !isQuote else { return }

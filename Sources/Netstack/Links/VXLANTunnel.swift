@@ -82,7 +82,7 @@ extension NetworkNamespace {
         }
         let low = UInt32(sysctls.localPortRange.lowerBound)
         let high = UInt32(sysctls.localPortRange.upperBound)
-        return UInt16(low + UInt32(UInt64(hash) * UInt64(high - low) >> 32))
+        return UInt16(low + UInt32((UInt64(hash) * UInt64(high - low)) >> 32))
     }
 
     /// A datagram for the VXLAN port arrived; true when it was taken (or refused) as VXLAN.
