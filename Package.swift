@@ -80,6 +80,6 @@ let package = Package(
         tests(for: "Manifests", imports: ["Addressing", "Kubernetes", "Simulation", "Manifests"]),
         tests(for: "Rendering", imports: ["Addressing", "Capture", "Simulation", "Manifests", "Rendering"]),
         tests(for: "CommandLine", imports: ["Capture", "Clibpcap", "podnet"]),
-        tests(for: "Tidy", imports: ["Capture"]),
+        tests(for: "Tidy", imports: ["Addressing", "Capture", "Wire"]),
     ]
 )
