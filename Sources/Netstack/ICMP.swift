@@ -21,7 +21,7 @@ extension NetworkNamespace {
         if `protocol` == IPProtocol.icmp.rawValue, isICMPError(packet, at: networkOffset, context) { return }
         guard case .route(let route) = routeOutput(source) else { return }
         // Only an answer for a packet addressed to this host comes from the address it was sent to.
-        let own = isLocal(destination) ? destination : sourceAddress(for: route, destination: source)
+        let own = isLocal(destination) ? destination : sourceAddress(for: route)
         guard let own, let ownIPv4 = own.ipv4, let target = source.ipv4 else { return }
         let room = min(links[route.egress.index].mtu, 576) - IPv4Header.length - 8
         let quote = min(packet.length - networkOffset, room)

@@ -77,8 +77,8 @@ extension NetworkNamespace {
     }
 
     /// The source address for a packet made here that takes the route.
-    func sourceAddress(for route: RouteResult, destination: IPAddress) -> IPAddress? {
-        route.preferredSource ?? selectAddress(on: route.egress, towards: route.gateway ?? destination)
+    func sourceAddress(for route: RouteResult) -> IPAddress? {
+        route.preferredSource ?? selectAddress(on: route.egress, towards: route.gateway)
     }
 
     /// The way of a received packet (ip_route_input_slow), or why it may not come in.
@@ -108,7 +108,8 @@ extension NetworkNamespace {
             return (verdict(route, reference), check.isOnlink)
         }
         guard sysctls.ipForward else {
-            return (.unreachable(answer: .hostUnreachable, .forwardingDisabled), false)
+            // Whoever does not forward says nothing about it (ip_error).
+            return (.unreachable(answer: nil, .forwardingDisabled), false)
         }
         guard let (route, reference) = found else {
             return (.unreachable(answer: .networkUnreachable, .noInputRoute), false)
@@ -137,7 +138,9 @@ extension NetworkNamespace {
         if route.kind == .local {
             return sysctls.acceptLocal ? .accepted(isOnlink: false) : .refused(.localSource)
         }
-        guard route.kind == .unicast else { return .refused(.invalidSource) }
+        guard route.kind == .unicast else {
+            return sysctls.reversePathFilter == 0 ? .accepted(isOnlink: false) : .refused(.invalidSource)
+        }
         let sameLink = route.link == ingress
         if !sameLink && sysctls.reversePathFilter == 1 { return .refused(.reversePathFilter) }
         return .accepted(isOnlink: sameLink && route.gateway == nil)

@@ -187,7 +187,7 @@ extension NetworkNamespace {
         _ `protocol`: IPProtocol, for remote: SocketAddress, _ context: inout PathContext
     ) throws(SocketError) -> SocketAddress {
         guard case .route(let route) = routeOutput(remote.address) else { throw .networkUnreachable }
-        guard let address = sourceAddress(for: route, destination: remote.address) else {
+        guard let address = sourceAddress(for: route) else {
             throw .addressNotAvailable
         }
         let port = sockets.ephemeralPort(
@@ -204,7 +204,7 @@ extension NetworkNamespace {
         guard let remote = peer ?? socket.remote, payload.count <= 65_507 else { throw .messageTooLong }
         guard case .route(let route) = routeOutput(remote.address) else { throw .networkUnreachable }
         let bound = socket.local.address.isAny ? nil : socket.local.address
-        guard let source = bound ?? sourceAddress(for: route, destination: remote.address),
+        guard let source = bound ?? sourceAddress(for: route),
             let sourceIPv4 = source.ipv4, let target = remote.address.ipv4
         else { throw .addressNotAvailable }
         let identification: UInt16
@@ -242,7 +242,7 @@ extension NetworkNamespace {
         _ target: IPAddress, sequence: UInt16 = 1, timeToLive: UInt8? = nil, _ context: inout PathContext
     ) throws(SocketError) -> SocketID {
         guard case .route(let route) = routeOutput(target) else { throw .networkUnreachable }
-        guard let source = sourceAddress(for: route, destination: target), let sourceIPv4 = source.ipv4,
+        guard let source = sourceAddress(for: route), let sourceIPv4 = source.ipv4,
             let targetIPv4 = target.ipv4
         else { throw .addressNotAvailable }
         let identifier = UInt16(truncatingIfNeeded: context.random.next())
