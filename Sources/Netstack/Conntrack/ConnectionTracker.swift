@@ -26,6 +26,8 @@ public struct TrackedConnection: Sendable {
     public internal(set) var expires: Nanoseconds = 0
     var created: Nanoseconds = 0
     var isUsed = true
+    /// A packet that made the connection waits for a neighbor; it is not confirmed and must not be forgotten.
+    var isParked = false
     /// The rules that chose the translations, for the trace.
     var sourceRule: RuleReference?
     var destinationRule: RuleReference?
@@ -104,11 +106,17 @@ public struct ConnectionTracker: Sendable {
     /// Forgets what a dropped packet left behind: an unconfirmed connection lives no longer than its packet.
     mutating func reclaimUnconfirmed() {
         guard !unconfirmed.isEmpty else { return }
+        var kept = 0
         for id in unconfirmed where self[id].isUsed && !self[id].status.contains(.confirmed) {
-            self[id].isUsed = false
-            free.append(id.rawValue)
+            if self[id].isParked {
+                unconfirmed[kept] = id
+                kept += 1
+            } else {
+                self[id].isUsed = false
+                free.append(id.rawValue)
+            }
         }
-        unconfirmed.removeAll(keepingCapacity: true)
+        unconfirmed.removeLast(unconfirmed.count - kept)
     }
 
     /// Whether a reply with that tuple would be taken for another connection's (nf_nat_used_tuple).

@@ -92,7 +92,6 @@ extension NetworkNamespace {
     mutating func sendToNeighbor(
         _ packet: Packet, nextHop: IPAddress, on link: LinkID, _ context: inout PathContext
     ) {
-        var packet = packet
         let device = links[link.index]
         switch device.kind {
         case .loopback, .dummy:
@@ -115,7 +114,7 @@ extension NetworkNamespace {
             neighbors.entries[position].state = .delay
             setNeighborTimer(position, after: NeighborTable.delayBeforeProbe, &context)
         case .incomplete where neighbors.entries[position].probes == 0, .failed:
-            park(&packet, position, &context)
+            park(packet, position)
             neighbors.entries[position].state = .incomplete
             neighbors.entries[position].probes = 1
             context.record(.waitsForNeighbor(nextHop, link), packet, in: id)
@@ -125,10 +124,11 @@ extension NetworkNamespace {
         case .incomplete:
             if neighbors.entries[position].waiting.count >= NeighborTable.queueLimit {
                 let oldest = neighbors.entries[position].waiting.removeFirst()
+                keepConnection(of: oldest, while: false)
                 drop(oldest, .neighborQueueFull, &context)
             }
             context.record(.waitsForNeighbor(nextHop, link), packet, in: id)
-            park(&packet, position, &context)
+            park(packet, position)
             return
         }
         writeEthernet(
@@ -141,8 +141,15 @@ extension NetworkNamespace {
         return localTable.routes[position].kind == .broadcast
     }
 
-    private mutating func park(_ packet: inout Packet, _ position: Int, _ context: inout PathContext) {
+    private mutating func park(_ packet: Packet, _ position: Int) {
         neighbors.entries[position].waiting.append(packet)
+        keepConnection(of: packet, while: true)
+    }
+
+    /// A packet on the detour of bridged DNAT has POSTROUTING, which confirms its connection, still before it.
+    private mutating func keepConnection(of packet: Packet, while isParked: Bool) {
+        guard packet.bridge.bridgedDNAT, packet.connection != .none else { return }
+        connections[packet.connection].isParked = isParked
     }
 
     func writeEthernet(
@@ -186,7 +193,10 @@ extension NetworkNamespace {
         if !old.state.isValid {
             let waiting = neighbors.entries[position].waiting
             neighbors.entries[position].waiting = []
-            for packet in waiting { sendToNeighbor(packet, nextHop: old.address, on: old.link, &context) }
+            for packet in waiting {
+                keepConnection(of: packet, while: false)
+                sendToNeighbor(packet, nextHop: old.address, on: old.link, &context)
+            }
         }
     }
 
@@ -251,6 +261,7 @@ extension NetworkNamespace {
         neighbors.entries[position].state = .failed
         neighbors.entries[position].probes = 0
         for packet in waiting {
+            keepConnection(of: packet, while: false)
             context.cause = packet.id
             sendICMPError(
                 about: packet, .hostUnreachable, &context)
