@@ -16,6 +16,8 @@ extension NetworkNamespace {
         }
         packet.bridge.physicalIngress = port
         packet.ingress = bridge
+        // The hooks may answer it, whoever the frame is for (setup_pre_routing).
+        if packet.type == .otherHost { packet.type = .host }
         let destination = destinationAddress(packet, context)
         guard hook(.prerouting, &packet, ingress: bridge, egress: nil, &context) else { return }
         packet.bridge.prerouted = true
