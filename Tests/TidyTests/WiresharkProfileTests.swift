@@ -1,5 +1,5 @@
-// The Wireshark profile under share/, given to tshark with a small capture: it takes every line without a warning, shows
-// podnet's columns, decodes VXLAN on flannel's port, and colours what went wrong.
+// The Wireshark profile under share/, given to tshark with a small capture: it takes every line without a warning,
+// shows podnet's columns, decodes VXLAN on flannel's port, and colours what went wrong.
 
 import Addressing
 import Capture
