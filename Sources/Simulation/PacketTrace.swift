@@ -158,7 +158,8 @@ extension Simulator {
             packet: packet, hops: hops, disposition: ending ?? .waiting(place: hops.last?.place ?? ""))
     }
 
-    private func step(
+    /// The step an event stands for; `chains` remembers the chains entered since the last hook.
+    package func step(
         _ event: PathEvent, in namespace: NetworkNamespace, chains: inout [String]
     ) -> TraceStep? {
         func link(_ id: LinkID) -> String { namespace.links[id.index].name }
@@ -229,7 +230,7 @@ extension Simulator {
 
 extension NetworkNamespace {
     /// A rule with its text and place.
-    func traceRule(_ reference: RuleReference) -> TraceRule {
+    package func traceRule(_ reference: RuleReference) -> TraceRule {
         let chain = ruleset[reference.tableName].chains[Int(reference.chain)]
         if reference.isPolicy {
             return TraceRule(

@@ -62,7 +62,10 @@ public struct Simulator: ~Copyable {
     public func name(of id: NamespaceID) -> String { directory.name(of: id) }
 
     /// A namespace that has been built.
-    func built(_ id: NamespaceID) -> NetworkNamespace { namespaces[Int(places[id.index])] }
+    package func built(_ id: NamespaceID) -> NetworkNamespace { namespaces[Int(places[id.index])] }
+
+    /// What has been built, in order of ids.
+    package var builtNamespaces: [NamespaceID] { namespaces.map(\.id).sorted() }
 
     package func isBuilt(_ id: NamespaceID) -> Bool { places[id.index] >= 0 }
 
@@ -87,6 +90,12 @@ public struct Simulator: ~Copyable {
     ) throws(Failure) -> Result {
         build(id)
         return try body(&namespaces[Int(places[id.index])], &context)
+    }
+
+    /// Keeps every frame that crosses a link from now on, with what captures say about it.
+    public mutating func recordFrames() {
+        context.recording.keepsFrames = true
+        context.recording.keepsEvents = true
     }
 
     // MARK: the loop

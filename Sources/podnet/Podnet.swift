@@ -14,5 +14,5 @@ struct Podnet: ParsableCommand {
             no root.
             """,
         version: "0.1.0",
-        subcommands: [Trace.self])
+        subcommands: [Trace.self, CaptureCommand.self])
 }
