@@ -64,6 +64,9 @@ public struct Simulator: ~Copyable {
     /// A namespace that has been built.
     package func built(_ id: NamespaceID) -> NetworkNamespace { namespaces[Int(places[id.index])] }
 
+    /// How many times a frame has crossed an interface so far.
+    public var crossings: Int { context.recording.crossings }
+
     /// What has been built, in order of ids.
     package var builtNamespaces: [NamespaceID] { namespaces.map(\.id).sorted() }
 
