@@ -38,7 +38,7 @@ import Wire
         writer.append(
             CapturedPacket(
                 interface: bridge, timestamp: start + 20, bytes: frame, direction: .inbound, packetID: 8,
-                comments: ["dropped: NETFILTER_DROP"]))
+                comments: ["dropped NETFILTER_DROP: a netfilter rule dropped it"]))
         return writer.bytes
     }
 
@@ -64,7 +64,7 @@ import Wire
         #expect(columns.map { $0[5] } == ["10.244.1.2", "10.244.1.2", "10.244.1.2"])
         #expect(
             columns.map { $0.last } == [
-                "DNAT 10.96.0.10:7 → 10.244.2.3:9999", "encapsulated by flannel.1", "dropped: NETFILTER_DROP",
+                "DNAT 10.96.0.10:7 → 10.244.2.3:9999", "encapsulated by flannel.1", "dropped NETFILTER_DROP: a netfilter rule dropped it",
             ])
     }
 
