@@ -13,10 +13,29 @@ struct ReassemblyQueue: Sendable {
         var `protocol`: UInt8
     }
 
+    struct Fragment {
+        /// The first payload octet and the one behind the last.
+        var range: Range<Int>
+        var packet: Packet
+    }
+
     struct Entry {
-        var fragments: [(offset: Int, length: Int, packet: Packet)] = []
-        var total: Int?
+        /// By offset, without overlaps.
+        var fragments: [Fragment] = []
+        /// How far the payload reaches as far as is known; the whole length once the last fragment came.
+        var length = 0
+        var hasLast = false
         var started: Nanoseconds = 0
+
+        /// Whether fragments that touch each other cover the range (IPFRAG_DUP).
+        func covers(_ range: Range<Int>) -> Bool {
+            var next = range.lowerBound
+            for fragment in fragments where fragment.range.contains(next) {
+                next = fragment.range.upperBound
+                if next >= range.upperBound { return true }
+            }
+            return false
+        }
     }
 
     /// ipfrag_time.
@@ -35,34 +54,27 @@ extension NetworkNamespace {
             & (IPv4Header.fragmentOffsetMask | IPv4Header.moreFragmentsBit) != 0
     }
 
-    /// The pieces of a packet that is larger than the MTU; the packet itself is gone afterwards.
+    /// The pieces of a packet that is larger than the MTU; the packet itself is gone afterwards. DF stays only where
+    /// the fragments a packet was joined from had it (IPSKB_FRAG_PMTU).
     mutating func fragments(of packet: Packet, mtu: Int, _ context: inout PathContext) -> [Packet] {
         let headerLength = Int(context.arena.load8(packet, networkOffset) & 0xf) * 4
         let payload = networkOffset + headerLength
         let room = max((mtu - headerLength) & ~7, 8)
         let flags = context.arena.load16(packet, networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
-        let base = Int(flags & IPv4Header.fragmentOffsetMask)
-        let octets = context.arena.bytes(packet)
+        let base = flags & IPv4Header.fragmentOffsetMask
+        let dontFragment = packet.bridge.largestFragment > 0 ? flags & IPv4Header.dontFragmentBit : 0
         var pieces: [Packet] = []
         var offset = 0
-        while payload + offset < octets.count {
-            let length = min(room, octets.count - payload - offset)
-            let isLast = payload + offset + length == octets.count
-            var piece = context.arena.allocate(length: payload + length, id: packet.id)
-            var metadata = packet
-            (metadata.slot, metadata.start, metadata.length) = (piece.slot, piece.start, piece.length)
-            piece = metadata
-            context.arena.withMutableBytes(piece) { bytes in
-                bytes.store(Array(octets[..<payload]), at: 0)
-                bytes.store(Array(octets[(payload + offset)..<(payload + offset + length)]), at: payload)
-                bytes.storeUInt16(UInt16(headerLength + length), at: networkOffset + IPv4Header.Offset.totalLength)
-                let more = isLast ? flags & IPv4Header.moreFragmentsBit : IPv4Header.moreFragmentsBit
-                bytes.storeUInt16(
-                    more | UInt16(base + offset / 8), at: networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
-                bytes.storeUInt16(0, at: networkOffset + IPv4Header.Offset.headerChecksum)
-                let checksum = Checksum.of(bytes.bytes, in: networkOffset..<payload)
-                bytes.storeUInt16(checksum, at: networkOffset + IPv4Header.Offset.headerChecksum)
-            }
+        while payload + offset < packet.length {
+            let length = min(room, packet.length - payload - offset)
+            let isLast = payload + offset + length == packet.length
+            let piece = context.arena.allocate(length: payload + length, like: packet)
+            context.arena.copy(packet, 0..<payload, to: piece, at: 0)
+            context.arena.copy(packet, payload + offset..<payload + offset + length, to: piece, at: payload)
+            let more = isLast ? flags & IPv4Header.moreFragmentsBit : IPv4Header.moreFragmentsBit
+            finishHeader(
+                of: piece, headerLength: headerLength, payloadLength: length,
+                flags: dontFragment | more | base &+ UInt16(offset / 8), &context)
             pieces.append(piece)
             offset += length
         }
@@ -71,7 +83,21 @@ extension NetworkNamespace {
         return pieces
     }
 
-    /// Takes a fragment; the whole packet once nothing is missing.
+    /// Writes what differs between a packet and its fragments.
+    private func finishHeader(
+        of packet: Packet, headerLength: Int, payloadLength: Int, flags: UInt16, _ context: inout PathContext
+    ) {
+        context.arena.withMutableBytes(packet) { bytes in
+            bytes.storeUInt16(
+                UInt16(headerLength + payloadLength), at: networkOffset + IPv4Header.Offset.totalLength)
+            bytes.storeUInt16(flags, at: networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
+            bytes.storeUInt16(0, at: networkOffset + IPv4Header.Offset.headerChecksum)
+            let checksum = Checksum.of(bytes.bytes, in: networkOffset..<networkOffset + headerLength)
+            bytes.storeUInt16(checksum, at: networkOffset + IPv4Header.Offset.headerChecksum)
+        }
+    }
+
+    /// Takes a fragment; the whole packet once nothing is missing (ip_frag_queue).
     mutating func reassemble(_ packet: Packet, _ context: inout PathContext) -> Packet? {
         let key = ReassemblyQueue.Key(
             source: sourceAddress(packet, context), destination: destinationAddress(packet, context),
@@ -80,58 +106,81 @@ extension NetworkNamespace {
         expireFragments(&context)
         let headerLength = Int(context.arena.load8(packet, networkOffset) & 0xf) * 4
         let flags = context.arena.load16(packet, networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
+        let isLast = flags & IPv4Header.moreFragmentsBit == 0
         let offset = Int(flags & IPv4Header.fragmentOffsetMask) * 8
-        let length = packet.length - networkOffset - headerLength
+        var end = offset + packet.length - networkOffset - headerLength
+        // All but the last end at a multiple of eight; what is more is cut off.
+        if !isLast { end &= ~7 }
+
         if reassembly.entries[key] == nil {
             reassembly.entries[key] = ReassemblyQueue.Entry(started: context.now)
             reassembly.order.append(key)
         }
         guard var entry = reassembly.entries[key] else { return nil }
-        let overlaps = entry.fragments.contains { $0.offset < offset + length && offset < $0.offset + $0.length }
-        let tooLong = offset + length > 65_535 - headerLength
-        if overlaps || tooLong || length == 0 {
-            removeReassembly(key)
-            for fragment in entry.fragments { drop(fragment.packet, .fragmentReassembly, &context) }
+        // Taken out, so that the array below is changed in place.
+        reassembly.entries[key] = ReassemblyQueue.Entry()
+        let contradictsEnd =
+            isLast && end < entry.length || entry.hasLast && (isLast ? end != entry.length : end > entry.length)
+        guard end > offset, !contradictsEnd else {
+            discard(entry, key, and: packet, &context)
+            return nil
+        }
+        if entry.covers(offset..<end) {
+            reassembly.entries[key] = entry
             drop(packet, .fragmentReassembly, &context)
             return nil
         }
-        entry.fragments.append((offset, length, packet))
-        entry.fragments.sort { $0.offset < $1.offset }
-        if flags & IPv4Header.moreFragmentsBit == 0 { entry.total = offset + length }
-        reassembly.entries[key] = entry
-        guard let total = entry.total, entry.fragments.reduce(0, { $0 + $1.length }) == total else { return nil }
+        guard !entry.fragments.contains(where: { $0.range.overlaps(offset..<end) }) else {
+            discard(entry, key, and: packet, &context)
+            return nil
+        }
+        let place = entry.fragments.firstIndex { $0.range.lowerBound > offset } ?? entry.fragments.endIndex
+        entry.fragments.insert(ReassemblyQueue.Fragment(range: offset..<end, packet: packet), at: place)
+        entry.length = max(entry.length, end)
+        entry.hasLast = entry.hasLast || isLast
+        guard entry.hasLast, entry.fragments.reduce(0, { $0 + $1.range.count }) == entry.length else {
+            reassembly.entries[key] = entry
+            return nil
+        }
         removeReassembly(key)
-        return join(entry, total: total, &context)
+        return join(entry, &context)
     }
 
-    private mutating func join(
-        _ entry: ReassemblyQueue.Entry, total: Int, _ context: inout PathContext
-    ) -> Packet {
+    private mutating func discard(
+        _ entry: ReassemblyQueue.Entry, _ key: ReassemblyQueue.Key, and packet: Packet, _ context: inout PathContext
+    ) {
+        removeReassembly(key)
+        for fragment in entry.fragments { drop(fragment.packet, .fragmentReassembly, &context) }
+        drop(packet, .fragmentReassembly, &context)
+    }
+
+    /// Nothing is missing: one packet with the first fragment's header (ip_frag_reasm). Nil when it gets too long.
+    private mutating func join(_ entry: ReassemblyQueue.Entry, _ context: inout PathContext) -> Packet? {
         let first = entry.fragments[0].packet
         let headerLength = Int(context.arena.load8(first, networkOffset) & 0xf) * 4
+        guard headerLength + entry.length <= 65_535 else {
+            for fragment in entry.fragments { drop(fragment.packet, .fragmentReassembly, &context) }
+            return nil
+        }
         let payload = networkOffset + headerLength
-        let reserved = context.arena.allocate(length: payload + total, id: first.id)
-        var whole = first
-        (whole.slot, whole.start, whole.length) = (reserved.slot, reserved.start, reserved.length)
-        let header = context.arena.bytes(first)[..<payload]
+        var whole = context.arena.allocate(length: payload + entry.length, like: first)
+        context.arena.copy(first, 0..<payload, to: whole, at: 0)
         var largest = 0
-        var parts: [(Int, [UInt8])] = []
+        var largestWithDF = 0
         for fragment in entry.fragments {
-            let ownHeader = Int(context.arena.load8(fragment.packet, networkOffset) & 0xf) * 4
-            largest = max(largest, fragment.packet.length - networkOffset)
-            parts.append((fragment.offset, context.arena.bytes(fragment.packet, from: networkOffset + ownHeader)))
+            let start = networkOffset + Int(context.arena.load8(fragment.packet, networkOffset) & 0xf) * 4
+            context.arena.copy(
+                fragment.packet, start..<start + fragment.range.count, to: whole,
+                at: payload + fragment.range.lowerBound)
+            let size = fragment.packet.length - networkOffset
+            largest = max(largest, size)
+            let flags = context.arena.load16(
+                fragment.packet, networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
+            if flags & IPv4Header.dontFragmentBit != 0 { largestWithDF = max(largestWithDF, size) }
         }
-        context.arena.withMutableBytes(whole) { bytes in
-            bytes.store(Array(header), at: 0)
-            for (offset, octets) in parts { bytes.store(octets, at: payload + offset) }
-            bytes.storeUInt16(UInt16(headerLength + total), at: networkOffset + IPv4Header.Offset.totalLength)
-            let flags = bytes.loadUInt16(at: networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
-            bytes.storeUInt16(
-                flags & IPv4Header.dontFragmentBit, at: networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
-            bytes.storeUInt16(0, at: networkOffset + IPv4Header.Offset.headerChecksum)
-            let checksum = Checksum.of(bytes.bytes, in: networkOffset..<payload)
-            bytes.storeUInt16(checksum, at: networkOffset + IPv4Header.Offset.headerChecksum)
-        }
+        finishHeader(
+            of: whole, headerLength: headerLength, payloadLength: entry.length,
+            flags: largestWithDF == largest ? IPv4Header.dontFragmentBit : 0, &context)
         for fragment in entry.fragments { context.consume(fragment.packet, in: id) }
         whole.bridge.largestFragment = UInt16(clamping: largest)
         return whole

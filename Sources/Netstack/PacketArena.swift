@@ -130,6 +130,14 @@ public struct PacketArena: ~Copyable {
         return copy
     }
 
+    /// A frame of that many octets, not yet written, with the metadata of another.
+    mutating func allocate(length: Int, like other: Packet) -> Packet {
+        let reserved = reserve(length: length, id: other.id)
+        var packet = other
+        (packet.slot, packet.start, packet.length) = (reserved.slot, reserved.start, reserved.length)
+        return packet
+    }
+
     private mutating func reserve(length: Int, id: UInt32) -> Packet {
         precondition(length >= 0 && length <= 65_536 + 64, "frame length out of range")
         let small = length + Self.headroom <= Self.smallSlot
@@ -198,6 +206,13 @@ public struct PacketArena: ~Copyable {
     func storeMAC(_ address: MACAddress, _ packet: Packet, _ offset: Int) {
         store16(UInt16(truncatingIfNeeded: address.rawValue >> 32), packet, offset)
         store32(UInt32(truncatingIfNeeded: address.rawValue), packet, offset + 2)
+    }
+
+    /// Copies octets of one frame into another.
+    func copy(_ source: Packet, _ range: Range<Int>, to target: Packet, at offset: Int) {
+        guard !range.isEmpty else { return }
+        pointer(target, offset, range.count).update(
+            from: pointer(source, range.lowerBound, range.count), count: range.count)
     }
 
     /// The frame's octets from `offset` on, to read.

@@ -89,13 +89,14 @@ extension NetworkNamespace {
             hook(.postrouting, &packet, ingress: nil, egress: bridge, &context)
         else { return }
         let largest = Int(packet.bridge.largestFragment)
-        guard largest > 0, packet.length - networkOffset > links[port.index].mtu else {
+        let limit = min(largest, links[port.index].mtu)
+        guard largest > 0, packet.length - networkOffset > limit else {
             sendFromPort(packet, port, &context)
             return
         }
         // Reassembled for the hooks, cut again for the wire.
         let header = (context.arena.loadMAC(packet, 0), context.arena.loadMAC(packet, 6))
-        for fragment in fragments(of: packet, mtu: min(largest, links[port.index].mtu), &context) {
+        for fragment in fragments(of: packet, mtu: limit, &context) {
             writeEthernet(fragment, destination: header.0, source: header.1, &context)
             sendFromPort(fragment, port, &context)
         }
