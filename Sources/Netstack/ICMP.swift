@@ -58,9 +58,15 @@ extension NetworkNamespace {
     mutating func sendRedirect(about packet: Packet, _ route: RouteResult, _ context: inout PathContext) {
         let source = sourceAddress(packet, context)
         let now = context.now
-        let known = redirects[source]
+        var known = redirects[source]
+        // After 20 seconds of silence it begins anew (ip_rt_redirect_silence).
+        if let last = known?.last, now > last + 20_480_000_000 { known = nil }
         if let known {
-            guard known.count < 9, now > known.last + 20_000_000 << Nanoseconds(known.count) else { return }
+            guard known.count < 9 else {
+                redirects[source] = (now, known.count)
+                return
+            }
+            guard now > known.last + 20_000_000 << Nanoseconds(known.count) else { return }
         }
         redirects[source] = (now, (known?.count ?? 0) + 1)
         let gateway = route.nextHop(destinationAddress(packet, context))
@@ -122,7 +128,7 @@ extension NetworkNamespace {
             bytes.storeUInt16(EtherType.ipv4.rawValue, at: 12)
             IPv4Header(
                 source: source, destination: target, protocol: .icmp, payloadLength: message.count,
-                timeToLive: UInt8(sysctls.defaultTimeToLive), trafficClass: trafficClass & 0x1e,
+                timeToLive: UInt8(sysctls.defaultTimeToLive), trafficClass: trafficClass,
                 identification: identification
             ).write(to: &bytes, at: networkOffset)
             let start = networkOffset + IPv4Header.length

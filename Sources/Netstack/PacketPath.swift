@@ -140,20 +140,22 @@ extension NetworkNamespace {
             return
         }
         let mtu = links[route.egress.index].mtu
-        if packet.length - networkOffset > mtu, mayNotFragment(packet, context) {
+        if packet.length - networkOffset > mtu, mayNotFragment(packet, mtu: mtu, context) {
             sendICMPError(about: packet, .fragmentationNeeded, restOfHeader: UInt32(mtu), &context)
             drop(packet, .packetTooBig, &context)
             return
         }
-        if packet.wantsRedirect { sendRedirect(about: packet, route, &context) }
         context.arena.withMutableBytes(packet) { IPv4Header.decrementTimeToLive(&$0, at: networkOffset) }
+        if packet.wantsRedirect { sendRedirect(about: packet, route, &context) }
         guard hook(.forward, &packet, ingress: packet.ingress, egress: route.egress, &context) else { return }
         ipOutput(packet, by: route, &context)
     }
 
-    private func mayNotFragment(_ packet: Packet, _ context: borrowing PathContext) -> Bool {
-        context.arena.load16(packet, networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
-            & IPv4Header.dontFragmentBit != 0
+    /// DF forbids it, unless the packet came in fragments that fit (ip_exceeds_mtu).
+    private func mayNotFragment(_ packet: Packet, mtu: Int, _ context: borrowing PathContext) -> Bool {
+        let largest = Int(packet.bridge.largestFragment)
+        return context.arena.load16(packet, networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
+            & IPv4Header.dontFragmentBit != 0 && (largest == 0 || largest > mtu)
     }
 
     // MARK: from here
@@ -191,17 +193,18 @@ extension NetworkNamespace {
         guard hook(.postrouting, &packet, ingress: nil, egress: route.egress, &context) else { return }
         let nextHop = route.nextHop(destinationAddress(packet, context))
         let mtu = links[route.egress.index].mtu
-        guard packet.length - networkOffset > mtu else {
+        let largest = Int(packet.bridge.largestFragment)
+        // What came in fragments leaves in fragments, none larger than the largest.
+        guard packet.length - networkOffset > mtu || largest > 0 else {
             sendToNeighbor(packet, nextHop: nextHop, on: route.egress, &context)
             return
         }
-        if mayNotFragment(packet, context) {
+        if mayNotFragment(packet, mtu: mtu, context) {
             sendICMPError(about: packet, .fragmentationNeeded, restOfHeader: UInt32(mtu), &context)
             drop(packet, .packetTooBig, &context)
             return
         }
-        let limit = packet.bridge.largestFragment == 0 ? mtu : min(mtu, Int(packet.bridge.largestFragment))
-        for fragment in fragments(of: packet, mtu: limit, &context) {
+        for fragment in fragments(of: packet, mtu: largest == 0 ? mtu : min(mtu, largest), &context) {
             sendToNeighbor(fragment, nextHop: nextHop, on: route.egress, &context)
         }
     }
