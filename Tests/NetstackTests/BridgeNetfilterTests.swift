@@ -212,7 +212,9 @@ import Wire
         let (harness, _, ports) = node(endpoint: "10.1.0.3", hooks: hooks)
         var rules = harness.host.ruleset
         rules[.filter].append(
-            Rule(ingress: Negatable(InterfacePattern("cni0")), egress: Negatable(InterfacePattern("cni0")), target: .drop),
+            Rule(
+                ingress: Negatable(InterfacePattern("cni0")), egress: Negatable(InterfacePattern("cni0")), target: .drop
+            ),
             to: "FORWARD")
         harness.host.setRuleset(rules)
         harness.receive(PacketBuilder(a1, "10.1.0.2", a2, "10.1.0.3").udp(from: 5, to: 6), on: ports[0])

@@ -132,7 +132,8 @@ import Wire
         harness.clear()
         _ = try harness.host.ping(ip("10.1.0.2"), &harness.context)
         harness.settle()
-        #expect(harness.taps.map(\.tapText).map { String($0.prefix(18)) } == ["cni0 out cc > a1 i", "p1 out cc > a1 icm"])
+        #expect(
+            harness.taps.map(\.tapText).map { String($0.prefix(18)) } == ["cni0 out cc > a1 i", "p1 out cc > a1 icm"])
     }
 
     @Test func `An answer to a pod's ARP request leaves by its port only`() {

@@ -116,7 +116,8 @@ struct IPv4Packet {
     }
 
     var text: String {
-        let source = "\(header.source)", destination = "\(header.destination)"
+        let source = "\(header.source)"
+        let destination = "\(header.destination)"
         var text: String
         if header.fragmentByteOffset > 0 {
             text = "frag@\(header.fragmentByteOffset) \(source) > \(destination)"

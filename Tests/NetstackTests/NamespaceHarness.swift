@@ -219,7 +219,8 @@ final class NamespaceHarness {
 extension PacketBuilder {
     /// Between two ends, by MAC addresses and IPv4 addresses in text.
     init(_ sourceMAC: MACAddress, _ source: String, _ destinationMAC: MACAddress, _ destination: String) {
-        self.init(sourceMAC: sourceMAC, destinationMAC: destinationMAC, source: ip(source), destination: ip(destination))
+        self.init(
+            sourceMAC: sourceMAC, destinationMAC: destinationMAC, source: ip(source), destination: ip(destination))
     }
 
     func with(timeToLive: UInt8) -> PacketBuilder {
