@@ -1,0 +1,140 @@
+// The benchmark program: measures everything in turns and prints one table. `make bench` builds and runs it.
+// With --check it exits 1 when a figure misses its goal; goals hold for one core of an idle machine.
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+struct Options {
+    var podnet = ".build/release/podnet"
+    var topology = "topologies/clusterip-remote.yaml"
+    var rounds = 9
+    var flows = 500
+    var check = false
+
+    static let usage = """
+        usage: podnet-benchmarks [--podnet PROGRAM] [--topology FILE] [--rounds N] [--flows N] [--check]
+        """
+
+    init?(_ arguments: [String]) {
+        var arguments = arguments[...]
+        while let option = arguments.popFirst() {
+            if option == "--check" {
+                check = true
+                continue
+            }
+            guard let value = arguments.popFirst() else { return nil }
+            switch option {
+            case "--podnet": podnet = value
+            case "--topology": topology = value
+            case "--rounds":
+                guard let number = Int(value), number > 0 else { return nil }
+                rounds = number
+            case "--flows":
+                guard let number = Int(value), number > 0 else { return nil }
+                flows = number
+            default: return nil
+            }
+        }
+    }
+}
+
+@main
+struct Benchmarks {
+    /// Crossings a second without capture, and milliseconds of one trace.
+    static let crossingsGoal = 500_000.0
+    static let traceGoal = 40.0
+
+    static func main() {
+        guard let options = Options(Array(CommandLine.arguments.dropFirst())) else {
+            fputs(Options.usage + "\n", stderr)
+            exit(64)
+        }
+        do {
+            let meetsGoals = try measure(options)
+            exit(options.check && !meetsGoals ? 1 : 0)
+        } catch {
+            fputs("error: \(error)\n", stderr)
+            exit(2)
+        }
+    }
+
+    static func measure(_ options: Options) throws -> Bool {
+        let crossings = try crossings(options)
+        print("")
+        let trace = try processes(options)
+        let meetsGoals = crossings >= crossingsGoal && trace <= traceGoal
+        if !meetsGoals { print("\nA goal is missed.") }
+        return meetsGoals
+    }
+
+    /// Returns the crossings a second without capture.
+    static func crossings(_ options: Options) throws -> Double {
+        let benchmark = try FlowBenchmark(topology: options.topology, flows: options.flows)
+        var template = Array("/tmp/podnet-benchmark-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw BenchmarkError("no temporary folder can be made in /tmp") }
+        let folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let file = "\(folder)/flows.pcapng"
+        defer {
+            unlink(file)
+            rmdir(folder)
+        }
+        let variants = Recording.allCases
+        var samples = Array(repeating: Samples(), count: variants.count)
+        for _ in 0..<options.rounds {
+            for (index, variant) in variants.enumerated() {
+                samples[index].append(try benchmark.sample(variant, writingTo: file))
+            }
+        }
+        print("Interface crossings for each second of one core: HTTP, pod → ClusterIP → pod on another node, VXLAN")
+        let each = text(benchmark.crossingsPerFlow, digits: 1)
+        print("\(options.flows) flows of \(each) crossings, \(options.rounds) rounds")
+        printRow(["", "median", "lowest", "highest", "ratio", "goal"])
+        for (index, variant) in variants.enumerated() {
+            let mine = samples[index]
+            printRow([
+                variant.name, text(mine.median, digits: 0), text(mine.lowest, digits: 0),
+                text(mine.highest, digits: 0), text(mine.ratio(to: samples[0]), digits: 2),
+                index == 0 ? text(crossingsGoal, digits: 0) : "",
+            ])
+        }
+        return samples[0].median
+    }
+
+    /// Returns the milliseconds of one trace.
+    static func processes(_ options: Options) throws -> Double {
+        let trace = ["trace", "default/client", "svc/web:80"]
+        let variants = [
+            ProcessBenchmark(name: "podnet --version", command: [options.podnet, "--version"]),
+            ProcessBenchmark(name: "podnet trace", command: [options.podnet] + trace),
+            ProcessBenchmark(name: "podnet trace --detail", command: [options.podnet] + trace + ["--detail"]),
+        ]
+        var samples = Array(repeating: Samples(), count: variants.count)
+        for variant in variants { _ = try variant.sample() }
+        for _ in 0..<options.rounds {
+            for (index, variant) in variants.enumerated() { samples[index].append(try variant.sample()) }
+        }
+        print("Milliseconds of a whole process on the built-in topology, \(options.rounds) rounds")
+        printRow(["", "median", "lowest", "highest", "ratio", "goal"])
+        for (index, variant) in variants.enumerated() {
+            let mine = samples[index]
+            printRow([
+                variant.name, text(mine.median, digits: 1), text(mine.lowest, digits: 1),
+                text(mine.highest, digits: 1), text(mine.ratio(to: samples[0]), digits: 2),
+                index == 1 ? text(traceGoal, digits: 0) : "",
+            ])
+        }
+        return samples[1].median
+    }
+
+    static func printRow(_ columns: [String]) {
+        let widths = [28, 12, 12, 12, 8, 10]
+        let cells = zip(columns, widths).enumerated().map { index, cell in
+            let padding = String(repeating: " ", count: max(0, cell.1 - cell.0.count))
+            return index == 0 ? cell.0 + padding : padding + cell.0
+        }
+        print("  " + cells.joined())
+    }
+}
