@@ -31,6 +31,8 @@ enum RouteVerdict: BitwiseCopyable {
 extension NetworkNamespace {
     /// Local table, then main table, over links that are up.
     private func lookup(_ destination: IPAddress, egress: LinkID? = nil) -> (Route, RouteReference)? {
+        // The closure holds the links alone: a captured self would be copied whole.
+        let links = self.links
         let usable = { (route: Route) -> Bool in
             guard let link = route.link else { return true }
             return links[link.index].isUp && (egress == nil || egress == link || route.kind == .local)
