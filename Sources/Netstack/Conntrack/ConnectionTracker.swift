@@ -143,7 +143,7 @@ extension NetworkNamespace {
             recordTracking(packet, &context)
             return true
         }
-        if let hit = connections.lookup(tuple, now: context.now) {
+        if let hit = connections.lookup(tuple, now: context.now), !reopens(packet, hit, context) {
             packet.connection = hit.connection
             packet.connectionState =
                 hit.isReply
@@ -170,6 +170,20 @@ extension NetworkNamespace {
         }
         updateConnection(&packet, `protocol`, &context)
         recordTracking(packet, &context)
+        return true
+    }
+
+    /// A SYN for a connection that has ended begins a new one, which NAT may send elsewhere. The old entry goes.
+    private mutating func reopens(
+        _ packet: Packet, _ hit: TupleTable.Hit, _ context: borrowing PathContext
+    ) -> Bool {
+        let state = connections[hit.connection].tcpState
+        let transport = networkOffset + Int(context.arena.load8(packet, networkOffset) & 0xf) * 4
+        guard !hit.isReply, state == .timeWait || state == .close,
+            connections[hit.connection].original.protocol == .tcp, packet.length >= transport + TCPHeader.length,
+            TCPSegmentKind(TCPFlags(rawValue: context.arena.load8(packet, transport + 13))) == .syn
+        else { return false }
+        connections.remove(hit.connection)
         return true
     }
 
