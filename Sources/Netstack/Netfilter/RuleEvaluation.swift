@@ -222,7 +222,7 @@ extension NetworkNamespace {
 
     /// The type of an address as the routing tables see it (inet_addr_type).
     func addressType(_ address: IPAddress) -> AddressType {
-        if address.ipv4?.isBroadcast == true { return .broadcast }
+        if let address = address.ipv4, address.isBroadcast || address.isAny { return .broadcast }
         if address.isMulticast { return .multicast }
         guard let position = localTable.lookup(address) else { return .unicast }
         switch localTable.routes[position].kind {
