@@ -63,18 +63,28 @@ extension Simulator {
         let packets = packets(of: report)
         let client = name(of: request.source)
         let first = packets.first { $0.sender == client }
-        let reply = packets.first { packet in packet.packet != first?.packet && answers(packet, first, client) }
+        let request = first.map { trace(of: $0.packet, in: report.events) }
+        let reply = packets.first { packet in
+            packet.packet != first?.packet && answers(packet, first, seenBy: request?.last, client)
+        }
         return FlowTrace(
-            report: report, request: first.map { trace(of: $0.packet, in: report.events) },
-            reply: reply.map { trace(of: $0.packet, in: report.events) }, packets: packets)
+            report: report, request: request, reply: reply.map { trace(of: $0.packet, in: report.events) },
+            packets: packets)
     }
 
-    /// The answer is the first packet another end made because of the request, or the client itself about it (a local
-    /// rejection).
-    private func answers(_ packet: FlowPacket, _ first: FlowPacket?, _ client: String) -> Bool {
+    /// The answer is the first packet another end made because of the request, or the client itself: about it (a local
+    /// rejection), or as the server it turned out to be (hairpin), where only the ports tell the directions apart.
+    private func answers(
+        _ packet: FlowPacket, _ first: FlowPacket?, seenBy server: HeaderSummary?, _ client: String
+    ) -> Bool {
         guard let first, !packet.isRetransmission else { return false }
         if packet.sender != client { return true }
-        return packet.headers.protocol == .icmp && first.headers.protocol != .icmp
+        let headers = packet.headers
+        if headers.protocol == .icmp {
+            return first.headers.protocol != .icmp || headers.detail != first.headers.detail
+        }
+        guard let server else { return false }
+        return headers.sourcePort == server.destinationPort && headers.destinationPort == server.sourcePort
     }
 
     /// The IP packets of a flow, without ARP and without copies.
