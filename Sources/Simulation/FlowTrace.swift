@@ -116,8 +116,15 @@ extension Simulator {
     /// The headers of a packet that no tap ever saw, as far as the request tells them.
     private func unsent(_ report: FlowReport, _ sender: NamespaceID) -> HeaderSummary? {
         guard sender == report.request.source, let local = report.local else { return nil }
-        return HeaderSummary(
+        var summary = HeaderSummary(
             unsent: report.request.protocol, source: local,
             destination: SocketAddress(report.request.destination, report.request.port ?? 0))
+        // What a client sends first: a SYN, or an echo request.
+        switch report.request.protocol {
+        case .tcp: summary.detail = 0x02
+        case .icmp: summary.detail = 8
+        default: break
+        }
+        return summary
     }
 }

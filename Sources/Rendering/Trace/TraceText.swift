@@ -28,8 +28,8 @@ public struct TraceText: Sendable {
         } else {
             lines.append(coloured(trace.headline, trace.verdict == .delivered ? .green : .red))
         }
-        if let request = trace.request { lines += section("request", request) }
-        if let reply = trace.reply { lines += section("reply", reply) }
+        if let request = trace.request { lines += section("request", request, title: asked(trace)) }
+        if let reply = trace.reply { lines += section("reply", reply, title: reply.first) }
         if level != .minimal { lines += ending(trace) }
         return lines.joined(separator: "\n") + "\n"
     }
@@ -50,13 +50,23 @@ public struct TraceText: Sendable {
 
     // MARK: sections
 
-    private func section(_ title: String, _ trace: PacketTrace) -> [String] {
+    /// The request as its sender meant it: a node translates what it sends itself before any link shows it.
+    private func asked(_ trace: FlowTrace) -> HeaderSummary? {
+        guard var headers = trace.request?.first, let local = trace.report.local else { return nil }
+        headers.source = local.address
+        headers.sourcePort = local.port
+        headers.destination = trace.report.request.destination
+        headers.destinationPort = trace.report.request.port ?? 0
+        return headers
+    }
+
+    private func section(_ name: String, _ trace: PacketTrace, title: HeaderSummary?) -> [String] {
         var lines: [String] = []
         if level == .minimal {
-            lines.append(title)
+            lines.append(name)
         } else {
             lines.append("")
-            lines.append(bold(title) + "  " + (trace.first.map(packetText) ?? "never reached a link"))
+            lines.append(bold(name) + "  " + (title.map(packetText) ?? "never reached a link"))
         }
         let width = trace.hops.map(\.place.count).max() ?? 0
         var number = 0
