@@ -38,18 +38,18 @@ extension Simulator {
         case (.tcp, let port?):
             let target = SocketAddress(request.destination, port)
             return try withNamespace(source) { (namespace, context) throws(SocketError) in
-                try namespace.connectTCP(to: target, &context)
+                try namespace.connectTCP(to: target, timeToLive: request.timeToLive, &context)
             }
         case (.udp, let port?):
             let target = SocketAddress(request.destination, port)
             return try withNamespace(source) { (namespace, context) throws(SocketError) in
-                let socket = try namespace.connectUDP(to: target, &context)
-                try namespace.sendDatagram(socket, Array("podnet\n".utf8), &context)
+                let socket = try namespace.connectUDP(to: target, timeToLive: request.timeToLive, &context)
+                try namespace.sendDatagram(socket, request.payload, &context)
                 return socket
             }
         default:
             return try withNamespace(source) { (namespace, context) throws(SocketError) in
-                try namespace.ping(request.destination, &context)
+                try namespace.ping(request.destination, timeToLive: request.timeToLive, &context)
             }
         }
     }

@@ -14,6 +14,10 @@ public struct FlowRequest: Sendable {
     public var host: String
     /// The client gives up after this long.
     public var timeout: Nanoseconds
+    /// The TTL of what the client sends; nil for its machine's default.
+    public var timeToLive: UInt8?
+    /// What a UDP client sends.
+    public var payload = Array("podnet\n".utf8)
 
     /// Four seconds: long enough for three retransmissions of a SYN.
     public static let defaultTimeout: Nanoseconds = 4_000_000_000

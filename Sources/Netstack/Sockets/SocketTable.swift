@@ -30,6 +30,8 @@ struct Socket: Sendable {
     var identification: UInt16 = 0
     /// Drawn once, as sk_txhash: the VXLAN source port of everything this socket sends follows from it.
     var flowHash: UInt32 = 0
+    /// IP_TTL; nil for the namespace's default.
+    var timeToLive: UInt8?
     /// For accepted connections, the listener.
     var listener: SocketID?
     /// What the owner calls the socket, for example the name of the pod that listens.
@@ -172,14 +174,14 @@ extension NetworkNamespace {
 
     /// A UDP socket connected to one peer. Throws when there is no route or no port.
     package mutating func connectUDP(
-        to remote: SocketAddress, _ context: inout PathContext
+        to remote: SocketAddress, timeToLive: UInt8? = nil, _ context: inout PathContext
     ) throws(SocketError) -> SocketID {
         let local = try localEnd(.udp, for: remote, &context)
         return sockets.add(
             Socket(
                 kind: .udp, local: local, remote: remote,
                 identification: UInt16(truncatingIfNeeded: context.random.next()),
-                flowHash: UInt32(truncatingIfNeeded: context.random.next()) | 1))
+                flowHash: UInt32(truncatingIfNeeded: context.random.next()) | 1, timeToLive: timeToLive))
     }
 
     /// The address and ephemeral port a new connection to `remote` gets.
@@ -218,7 +220,7 @@ extension NetworkNamespace {
         var packet = context.arena.allocate(
             length: networkOffset + IPv4Header.length + UDPHeader.length + payload.count, id: context.newPacketID())
         packet.flowHash = socket.flowHash
-        let timeToLive = UInt8(sysctls.defaultTimeToLive)
+        let timeToLive = socket.timeToLive ?? UInt8(sysctls.defaultTimeToLive)
         context.arena.withMutableBytes(packet) { bytes in
             bytes.storeUInt16(EtherType.ipv4.rawValue, at: 12)
             IPv4Header(

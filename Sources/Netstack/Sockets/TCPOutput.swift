@@ -16,6 +16,7 @@ struct OutgoingSegment {
     var payload: ArraySlice<UInt8> = []
     var identification: UInt16 = 0
     var flowHash: UInt32 = 0
+    var timeToLive: UInt8?
     var isRetransmission = false
 }
 
@@ -24,7 +25,7 @@ extension NetworkNamespace {
 
     /// Begins a TCP connection and returns its socket; the answer comes as an event.
     package mutating func connectTCP(
-        to remote: SocketAddress, _ context: inout PathContext
+        to remote: SocketAddress, timeToLive: UInt8? = nil, _ context: inout PathContext
     ) throws(SocketError) -> SocketID {
         let local = try localEnd(.tcp, for: remote, &context)
         let segmentSize = advertisedSegmentSize(towards: remote.address)
@@ -38,7 +39,7 @@ extension NetworkNamespace {
             Socket(
                 kind: .tcp(connection), local: local, remote: remote,
                 identification: UInt16(truncatingIfNeeded: context.random.next()),
-                flowHash: UInt32(truncatingIfNeeded: context.random.next()) | 1))
+                flowHash: UInt32(truncatingIfNeeded: context.random.next()) | 1, timeToLive: timeToLive))
         sendSYN(id, isRetransmission: false, &context)
         setRetransmissionTimer(id, &context)
         return id
@@ -106,7 +107,7 @@ extension NetworkNamespace {
                 maximumSegmentSize: connection.advertisedSegmentSize, windowScale: connection.windowScale,
                 sackPermitted: true, timestamps: TCPTimestamps(value: timestamp(connection, context), echo: 0)),
             identification: nextIdentification(of: id), flowHash: sockets.sockets[id.index].flowHash,
-            isRetransmission: isRetransmission)
+            timeToLive: sockets.sockets[id.index].timeToLive, isRetransmission: isRetransmission)
         transmit(segment, &context)
     }
 
@@ -126,7 +127,8 @@ extension NetworkNamespace {
             local: sockets.sockets[id.index].local, remote: remote, sequence: connection.initialSequence,
             acknowledgment: connection.expected, flags: [.syn, .ack],
             window: UInt16(clamping: connection.receiveWindow), options: options,
-            flowHash: sockets.sockets[id.index].flowHash, isRetransmission: isRetransmission)
+            flowHash: sockets.sockets[id.index].flowHash,
+            timeToLive: sockets.sockets[id.index].timeToLive, isRetransmission: isRetransmission)
         transmit(segment, &context)
     }
 
@@ -150,7 +152,8 @@ extension NetworkNamespace {
             local: sockets.sockets[id.index].local, remote: remote, sequence: sequence,
             acknowledgment: connection.expected, flags: flags.union(.ack), window: connection.windowField,
             options: options, payload: payload, identification: nextIdentification(of: id),
-            flowHash: sockets.sockets[id.index].flowHash, isRetransmission: isRetransmission)
+            flowHash: sockets.sockets[id.index].flowHash,
+            timeToLive: sockets.sockets[id.index].timeToLive, isRetransmission: isRetransmission)
         transmit(segment, &context)
     }
 
@@ -226,7 +229,7 @@ extension NetworkNamespace {
         var packet = context.arena.allocate(
             length: networkOffset + IPv4Header.length + transportLength, id: context.newPacketID())
         packet.flowHash = segment.flowHash
-        let timeToLive = UInt8(sysctls.defaultTimeToLive)
+        let timeToLive = segment.timeToLive ?? UInt8(sysctls.defaultTimeToLive)
         context.arena.withMutableBytes(packet) { bytes in
             bytes.storeUInt16(EtherType.ipv4.rawValue, at: 12)
             IPv4Header(
