@@ -91,12 +91,4 @@ struct EventQueue: Sendable {
         if case .application = entry.event { applicationTimers -= 1 }
         return (entry.time, entry.event)
     }
-
-    /// Timers that stand for unfinished work of a transport.
-    func hasTimer(where test: (NamespaceID, Netstack.Timer) -> Bool) -> Bool {
-        heap.unordered.contains { entry in
-            if case .timer(let namespace, let timer) = entry.event { return test(namespace, timer) }
-            return false
-        }
-    }
 }

@@ -119,9 +119,8 @@ public struct Simulator: ~Copyable {
 
     private var isQuiet: Bool {
         guard queue.framesUnderWay == 0, queue.applicationTimers == 0, transmissions.isEmpty else { return false }
-        return !queue.hasTimer { namespace, timer in
-            namespaces[Int(places[namespace.index])].isWaiting(for: timer)
-        }
+        for index in namespaces.indices where !namespaces[index].isSettled { return false }
+        return true
     }
 
     /// One event with everything it sets off at once. False when nothing is left before `end`.

@@ -44,6 +44,8 @@ public struct ConnectionTracker: Sendable {
     /// Made during the packet being worked on and not yet confirmed.
     private var unconfirmed: [ConnectionID] = []
     private var confirmedCount = 0
+    /// The place the sweep for expired connections looked at last.
+    private var swept = 0
 
     public init() {}
 
@@ -69,8 +71,10 @@ public struct ConnectionTracker: Sendable {
 
     var count: Int { confirmedCount }
 
-    mutating func create(_ tuple: ConnectionTuple, reply: ConnectionTuple) -> ConnectionID {
-        let connection = TrackedConnection(original: tuple, reply: reply)
+    mutating func create(_ tuple: ConnectionTuple, reply: ConnectionTuple, now: Nanoseconds) -> ConnectionID {
+        sweep(2, now: now)
+        var connection = TrackedConnection(original: tuple, reply: reply)
+        connection.created = now
         let id: ConnectionID
         if let place = free.popLast() {
             pool[Int(place)] = connection
@@ -81,6 +85,24 @@ public struct ConnectionTracker: Sendable {
         }
         unconfirmed.append(id)
         return id
+    }
+
+    /// Forgets expired connections among the next `count` places, so that those nobody asks for again do not pile up
+    /// (gc_worker).
+    mutating func sweep(_ count: Int, now: Nanoseconds) {
+        for _ in 0..<min(count, pool.count) {
+            swept = swept + 1 < pool.count ? swept + 1 : 0
+            let connection = pool[swept]
+            if connection.isUsed, connection.status.contains(.confirmed), connection.expires < now {
+                remove(ConnectionID(rawValue: Int32(swept)))
+            }
+        }
+    }
+
+    /// The live connection that already has one of the tuples of an unconfirmed one.
+    mutating func rival(of id: ConnectionID, now: Nanoseconds) -> ConnectionID? {
+        let (original, reply) = (self[id].original, self[id].reply)
+        return (lookup(original, now: now) ?? lookup(reply, now: now))?.connection
     }
 
     mutating func confirm(_ id: ConnectionID) {
@@ -120,8 +142,8 @@ public struct ConnectionTracker: Sendable {
     }
 
     /// Whether a reply with that tuple would be taken for another connection's (nf_nat_used_tuple).
-    func isTaken(_ tuple: ConnectionTuple, except id: ConnectionID) -> Bool {
-        guard let reply = tuple.inverted, let hit = table.lookup(reply) else { return false }
+    mutating func isTaken(_ tuple: ConnectionTuple, except id: ConnectionID, now: Nanoseconds) -> Bool {
+        guard let reply = tuple.inverted, let hit = lookup(reply, now: now) else { return false }
         return hit.connection != id
     }
 }
@@ -154,18 +176,18 @@ extension NetworkNamespace {
                 recordTracking(packet, &context)
                 return true
             }
-            if `protocol` == .icmp, tuple.destinationPort >> 8 != 8, tuple.destinationPort >> 8 != 13 {
+            if `protocol` == .icmp, ![8, 13, 15, 17].contains(tuple.destinationPort >> 8) {
                 // An answer nobody asked for.
                 packet.connectionState = .invalid
                 recordTracking(packet, &context)
                 return true
             }
+            if connections.count >= sysctls.connectionTrackingMax { connections.sweep(.max, now: context.now) }
             if connections.count >= sysctls.connectionTrackingMax {
                 drop(packet, .connectionTableFull, &context)
                 return false
             }
-            packet.connection = connections.create(tuple, reply: reply)
-            connections[packet.connection].created = context.now
+            packet.connection = connections.create(tuple, reply: reply, now: context.now)
             packet.connectionState = .new
         }
         updateConnection(&packet, `protocol`, &context)
@@ -220,7 +242,7 @@ extension NetworkNamespace {
         }
     }
 
-    /// False when the segment does not fit and the packet is INVALID.
+    /// False when the segment changes nothing: it is ignored, or does not fit and the packet is INVALID.
     private mutating func updateTCP(
         _ packet: inout Packet, isReply: Bool, _ context: inout PathContext
     ) -> Bool {
@@ -240,7 +262,10 @@ extension NetworkNamespace {
             packet.connection = .none
             packet.connectionState = .invalid
             return false
-        case .ignore: return true
+        case .ignore:
+            // Neither state nor lifetime follow from it.
+            if isReply { connections[id].status.insert(.seenReply) }
+            return false
         case .to(let new):
             connections[id].tcpState = new
             if new == .established, old == .synReceived || old == .established, connections[id].hasSeenReply {
@@ -259,6 +284,13 @@ extension NetworkNamespace {
             packet.connectionState = .invalid
             return
         }
+        // Whoever the error is sent to must be the one who sent the quoted packet.
+        let connection = connections[hit.connection]
+        guard destinationAddress(packet, context) == (hit.isReply ? connection.reply : connection.original).destination
+        else {
+            packet.connectionState = .invalid
+            return
+        }
         packet.connection = hit.connection
         // The quote shows a packet of one direction; the error travels in the other.
         packet.connectionState = hit.isReply ? .relatedReply : .related
@@ -270,13 +302,23 @@ extension NetworkNamespace {
         return ICMPv4Kind(type: context.arena.load8(packet, transport)).isError
     }
 
-    /// The packet leaves or arrives: its new connection counts from here (__nf_conntrack_confirm).
+    /// The packet leaves or arrives: its new connection counts from here (__nf_conntrack_confirm). Where another packet
+    /// of the same flow was faster, a datagram joins its connection and anything else is dropped (nf_ct_resolve_clash).
     mutating func confirm(_ packet: inout Packet, _ context: inout PathContext) -> Bool {
         let id = packet.connection
         guard id != .none, packet.connectionState == .new, !connections[id].status.contains(.confirmed) else {
             return true
         }
-        connections.confirm(id)
+        guard let rival = connections.rival(of: id, now: context.now) else {
+            connections.confirm(id)
+            return true
+        }
+        let (loser, winner) = (connections[id], connections[rival])
+        guard loser.original.protocol == .udp, loser.original == winner.original, loser.reply == winner.reply else {
+            drop(packet, .netfilterDrop, &context)
+            return false
+        }
+        packet.connection = rival
         return true
     }
 

@@ -134,7 +134,7 @@ extension NetworkNamespace {
             if manipulation == .source { tuple.sourcePort = port } else { tuple.destinationPort = port }
             return tuple
         }
-        if !range.isRandom, !connections.isTaken(tuple, except: id) { return tuple }
+        if !range.isRandom, !connections.isTaken(tuple, except: id, now: context.now) { return tuple }
         guard manipulation == .source || tuple.protocol != .icmp else { return tuple }
         let old = Int(manipulation == .source ? tuple.sourcePort : tuple.destinationPort)
         let ports: ClosedRange<Int>
@@ -154,7 +154,7 @@ extension NetworkNamespace {
             for offset in 0..<attempts {
                 let port = UInt16(ports.lowerBound + (start + offset) % ports.count)
                 if manipulation == .source { tuple.sourcePort = port } else { tuple.destinationPort = port }
-                if !connections.isTaken(tuple, except: id) { return tuple }
+                if !connections.isTaken(tuple, except: id, now: context.now) { return tuple }
             }
             if attempts >= ports.count || attempts < 16 { return nil }
             attempts /= 2

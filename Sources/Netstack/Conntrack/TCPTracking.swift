@@ -50,15 +50,15 @@ enum TCPTransition: Equatable {
 enum TCPSegmentKind: Int {
     case syn, synAck, fin, ack, rst, none
 
+    /// PSH and the congestion bits do not count; of the others only sensible combinations do (tcp_valid_flags).
     init(_ flags: TCPFlags) {
-        if flags.contains(.rst) {
-            self = .rst
-        } else if flags.contains(.syn) {
-            self = flags.contains(.ack) ? .synAck : .syn
-        } else if flags.contains(.fin) {
-            self = .fin
-        } else {
-            self = flags.contains(.ack) ? .ack : .none
+        switch flags.intersection([.fin, .syn, .rst, .ack, .urg]) {
+        case .syn, [.syn, .urg]: self = .syn
+        case [.syn, .ack]: self = .synAck
+        case [.fin, .ack], [.fin, .ack, .urg]: self = .fin
+        case .ack, [.ack, .urg]: self = .ack
+        case .rst, [.rst, .ack]: self = .rst
+        default: self = .none
         }
     }
 }

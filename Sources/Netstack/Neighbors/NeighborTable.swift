@@ -65,6 +65,9 @@ public struct NeighborTable: Sendable {
 
     func position(_ address: IPAddress, _ link: LinkID) -> Int? { positions[Key(link: link, address: address)] }
 
+    /// Some packet waits for its neighbor.
+    var holdsPackets: Bool { entries.contains { !$0.waiting.isEmpty } }
+
     /// A packet of that socket is parked here.
     func holdsPacket(flowHash: UInt32) -> Bool {
         entries.contains { entry in entry.waiting.contains { $0.isLocal && $0.flowHash == flowHash } }

@@ -46,6 +46,8 @@ public struct SocketTable: Sendable {
     }
 
     var sockets: [Socket] = []
+    /// TCP connections that wait for an acknowledgment or owe one.
+    private(set) var unsettled = 0
     private var connected: [Pair: SocketID] = [:]
     private var listeners: [UInt16: [SocketID]] = [:]
     private var connectedUDP: [Pair: SocketID] = [:]
@@ -60,7 +62,8 @@ public struct SocketTable: Sendable {
         switch socket.kind {
         case .closed: break
         case .tcpListener: listeners[socket.local.port, default: []].append(id)
-        case .tcp:
+        case .tcp(let connection):
+            if connection.isUnsettled { unsettled += 1 }
             if let remote = socket.remote { connected[Pair(local: socket.local, remote: remote)] = id }
         case .udp:
             if let remote = socket.remote {
@@ -73,8 +76,22 @@ public struct SocketTable: Sendable {
         return id
     }
 
+    /// The connection of a TCP socket; nil for other sockets.
+    subscript(tcp id: SocketID) -> TCPConnection? {
+        get {
+            if case .tcp(let connection) = sockets[id.index].kind { return connection }
+            return nil
+        }
+        set {
+            guard let newValue, case .tcp(let old) = sockets[id.index].kind else { return }
+            unsettled += (newValue.isUnsettled ? 1 : 0) - (old.isUnsettled ? 1 : 0)
+            sockets[id.index].kind = .tcp(newValue)
+        }
+    }
+
     mutating func remove(_ id: SocketID) {
         let socket = sockets[id.index]
+        if case .tcp(let connection) = socket.kind, connection.isUnsettled { unsettled -= 1 }
         switch socket.kind {
         case .closed: break
         case .tcpListener: listeners[socket.local.port]?.removeAll { $0 == id }
@@ -152,25 +169,8 @@ extension NetworkNamespace {
     /// Forgets a socket without a word to the peer.
     package mutating func abandon(_ id: SocketID) { sockets.remove(id) }
 
-    /// Whether the timer stands for a transport that still waits for an answer.
-    package func isWaiting(for timer: Timer) -> Bool {
-        switch timer {
-        case .retransmission(let id, let generation):
-            if case .tcp(let connection) = sockets.sockets[id.index].kind {
-                return connection.retransmissionGeneration == generation && connection.underWay > 0
-            }
-            return false
-        case .delayedAcknowledgment(let id, let generation):
-            if case .tcp(let connection) = sockets.sockets[id.index].kind {
-                return connection.delayedAcknowledgment == generation && connection.owesAcknowledgment
-            }
-            return false
-        case .neighbor(let link, let address, let generation):
-            guard let neighbor = neighbors.lookup(address, on: link) else { return false }
-            return neighbor.generation == generation && !neighbor.waiting.isEmpty
-        case .timeWait: return false
-        }
-    }
+    /// Nothing here waits for an answer: no transport, no packet for its neighbor.
+    package var isSettled: Bool { sockets.unsettled == 0 && !neighbors.holdsPackets }
 
     /// A UDP socket connected to one peer. Throws when there is no route or no port.
     package mutating func connectUDP(

@@ -86,6 +86,9 @@ struct TCPConnection: Sendable {
         return size > 65_535 ? 65_535 : 65_535 / size * size
     }
 
+    /// Something is to come yet: an acknowledgment of what was sent, or one that is owed.
+    var isUnsettled: Bool { underWay > 0 || owesAcknowledgment }
+
     /// Bytes under way, SYN and FIN counted as one each.
     var underWay: UInt32 { next &- unacknowledged }
 

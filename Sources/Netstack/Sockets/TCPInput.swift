@@ -91,7 +91,7 @@ extension NetworkNamespace {
     private mutating func segmentArrived(
         _ header: TCPHeader, _ payload: [UInt8], at id: SocketID, _ context: inout PathContext
     ) {
-        guard case .tcp(let connection) = sockets.sockets[id.index].kind else { return }
+        guard let connection = sockets[tcp: id] else { return }
         switch connection.state {
         case .synSent: synSentArrived(header, at: id, &context)
         case .timeWait:
@@ -103,7 +103,7 @@ extension NetworkNamespace {
 
     /// tcp_rcv_synsent_state_process
     private mutating func synSentArrived(_ header: TCPHeader, at id: SocketID, _ context: inout PathContext) {
-        guard case .tcp(var connection) = sockets.sockets[id.index].kind,
+        guard var connection = sockets[tcp: id],
             let remote = sockets.sockets[id.index].remote
         else { return }
         let acknowledges = header.flags.contains(.ack) && header.acknowledgment == connection.next
@@ -126,7 +126,7 @@ extension NetworkNamespace {
         connection.retransmissionGeneration &+= 1
         if let timed = connection.timedSequence { connection.measure(context.now - timed.sent) }
         connection.timedSequence = nil
-        sockets.sockets[id.index].kind = .tcp(connection)
+        sockets[tcp: id] = connection
         confirmPath(id, &context)
         sendAcknowledgment(id, &context)
         context.notify(id, in: self.id, .connected)
@@ -145,7 +145,7 @@ extension NetworkNamespace {
     private mutating func openArrived(
         _ header: TCPHeader, _ payload: [UInt8], at id: SocketID, _ context: inout PathContext
     ) {
-        guard case .tcp(var connection) = sockets.sockets[id.index].kind else { return }
+        guard var connection = sockets[tcp: id] else { return }
         if header.flags.contains(.rst) {
             if header.sequence == connection.expected { fail(id, .connectionReset, &context) }
             return
@@ -161,7 +161,7 @@ extension NetworkNamespace {
         }
         if let stamps = header.options.timestamps, !isBefore(connection.expected, header.sequence) {
             connection.recentTimestamp = stamps.value
-            sockets.sockets[id.index].kind = .tcp(connection)
+            sockets[tcp: id] = connection
         }
         if header.flags.contains(.ack) { acknowledged(header, at: id, &context) }
         receive(payload, sequence: header.sequence, fin: header.flags.contains(.fin), at: id, &context)
@@ -170,13 +170,13 @@ extension NetworkNamespace {
 
     /// tcp_ack
     private mutating func acknowledged(_ header: TCPHeader, at id: SocketID, _ context: inout PathContext) {
-        guard case .tcp(var connection) = sockets.sockets[id.index].kind else { return }
+        guard var connection = sockets[tcp: id] else { return }
         let number = header.acknowledgment
         guard !isBefore(connection.next, number) else { return }
         connection.peerWindow = UInt32(header.window) << connection.peerWindowScale
         var newlyAcknowledged = Int(number &- connection.unacknowledged)
         guard !isBefore(number, connection.unacknowledged), newlyAcknowledged > 0 else {
-            sockets.sockets[id.index].kind = .tcp(connection)
+            sockets[tcp: id] = connection
             return
         }
         if let timed = connection.timedSequence, !isBefore(number, timed.sequence) {
@@ -205,7 +205,7 @@ extension NetworkNamespace {
             default: break
             }
         }
-        sockets.sockets[id.index].kind = .tcp(connection)
+        sockets[tcp: id] = connection
         confirmPath(id, &context)
         if connection.underWay > 0 { setRetransmissionTimer(id, &context) }
         if connection.state == .timeWait { enterTimeWait(id, &context) }
@@ -219,14 +219,14 @@ extension NetworkNamespace {
     private mutating func receive(
         _ payload: [UInt8], sequence: UInt32, fin: Bool, at id: SocketID, _ context: inout PathContext
     ) {
-        guard case .tcp(var connection) = sockets.sockets[id.index].kind, !payload.isEmpty || fin else { return }
+        guard var connection = sockets[tcp: id], !payload.isEmpty || fin else { return }
         let end = sequence &+ UInt32(payload.count)
         if isBefore(connection.expected, sequence) {
             if connection.outOfOrder.count < 1024, !connection.outOfOrder.contains(where: { $0.sequence == sequence }) {
                 connection.outOfOrder.append((sequence, payload, fin))
                 connection.outOfOrder.sort { isBefore($0.sequence, $1.sequence) }
             }
-            sockets.sockets[id.index].kind = .tcp(connection)
+            sockets[tcp: id] = connection
             sendAcknowledgment(id, &context)
             return
         }
@@ -256,7 +256,7 @@ extension NetworkNamespace {
             default: break
             }
         }
-        sockets.sockets[id.index].kind = .tcp(connection)
+        sockets[tcp: id] = connection
         if !received.isEmpty || connection.state == .timeWait || connection.state == .closing {
             sendAcknowledgment(id, &context)
         } else {
@@ -268,19 +268,19 @@ extension NetworkNamespace {
     }
 
     private mutating func oweAcknowledgment(_ id: SocketID, _ context: inout PathContext) {
-        guard case .tcp(var connection) = sockets.sockets[id.index].kind else { return }
+        guard var connection = sockets[tcp: id] else { return }
         connection.owesAcknowledgment = true
         connection.delayedAcknowledgment &+= 1
         let generation = connection.delayedAcknowledgment
-        sockets.sockets[id.index].kind = .tcp(connection)
+        sockets[tcp: id] = connection
         context.schedule(.delayedAcknowledgment(id, generation: generation), in: self.id, after: 40_000_000)
     }
 
     private mutating func enterTimeWait(_ id: SocketID, _ context: inout PathContext) {
-        guard case .tcp(var connection) = sockets.sockets[id.index].kind else { return }
+        guard var connection = sockets[tcp: id] else { return }
         connection.retransmissionGeneration &+= 1
         let generation = connection.retransmissionGeneration
-        sockets.sockets[id.index].kind = .tcp(connection)
+        sockets[tcp: id] = connection
         context.schedule(.timeWait(id, generation: generation), in: self.id, after: 60_000_000_000)
     }
 
@@ -302,12 +302,12 @@ extension NetworkNamespace {
     mutating func tcpError(
         _ id: SocketID, _ error: SocketError, nextHopMTU: UInt16?, _ context: inout PathContext
     ) {
-        guard case .tcp(var connection) = sockets.sockets[id.index].kind else { return }
+        guard var connection = sockets[tcp: id] else { return }
         if let nextHopMTU {
             let size = Int(nextHopMTU) - IPv4Header.length - TCPHeader.length - (connection.usesTimestamps ? 12 : 0)
             guard size >= 48, size < connection.segmentSize else { return }
             connection.segmentSize = size
-            sockets.sockets[id.index].kind = .tcp(connection)
+            sockets[tcp: id] = connection
             retransmitFirst(id, &context)
         } else if connection.state == .synSent {
             fail(id, error, &context)

@@ -47,15 +47,15 @@ extension NetworkNamespace {
 
     /// Gives octets to a connection to send.
     package mutating func send(_ id: SocketID, _ octets: [UInt8], _ context: inout PathContext) {
-        guard case .tcp(var connection) = sockets.sockets[id.index].kind, !connection.wantsClose else { return }
+        guard var connection = sockets[tcp: id], !connection.wantsClose else { return }
         connection.sendBuffer += octets
-        sockets.sockets[id.index].kind = .tcp(connection)
+        sockets[tcp: id] = connection
         sendPending(id, &context)
     }
 
     /// Ends the application's side of a connection: FIN once everything is sent.
     package mutating func close(_ id: SocketID, _ context: inout PathContext) {
-        guard case .tcp(var connection) = sockets.sockets[id.index].kind else {
+        guard var connection = sockets[tcp: id] else {
             sockets.remove(id)
             return
         }
@@ -64,7 +64,7 @@ extension NetworkNamespace {
             sockets.remove(id)
         case .synReceived, .established, .closeWait:
             connection.wantsClose = true
-            sockets.sockets[id.index].kind = .tcp(connection)
+            sockets[tcp: id] = connection
             sendPending(id, &context)
         default: break
         }
@@ -90,7 +90,7 @@ extension NetworkNamespace {
     }
 
     private mutating func sendSYN(_ id: SocketID, isRetransmission: Bool, _ context: inout PathContext) {
-        guard case .tcp(var connection) = sockets.sockets[id.index].kind,
+        guard var connection = sockets[tcp: id],
             let remote = sockets.sockets[id.index].remote
         else { return }
         if isRetransmission {
@@ -98,7 +98,7 @@ extension NetworkNamespace {
             sockets.sockets[id.index].flowHash = UInt32(truncatingIfNeeded: context.random.next()) | 1
         } else {
             connection.timedSequence = (connection.next, context.now)
-            sockets.sockets[id.index].kind = .tcp(connection)
+            sockets[tcp: id] = connection
         }
         let segment = OutgoingSegment(
             local: sockets.sockets[id.index].local, remote: remote, sequence: connection.initialSequence, flags: .syn,
@@ -113,7 +113,7 @@ extension NetworkNamespace {
 
     /// The answer to a SYN; its IP id is zero and belongs to no socket's count (ip_build_and_send_pkt).
     mutating func sendSYNACK(_ id: SocketID, isRetransmission: Bool, _ context: inout PathContext) {
-        guard case .tcp(let connection) = sockets.sockets[id.index].kind,
+        guard let connection = sockets[tcp: id],
             let remote = sockets.sockets[id.index].remote
         else { return }
         var options = TCPOptions(maximumSegmentSize: connection.advertisedSegmentSize)
@@ -137,12 +137,12 @@ extension NetworkNamespace {
         _ id: SocketID, sequence: UInt32, flags: TCPFlags, payload: ArraySlice<UInt8> = [],
         isRetransmission: Bool = false, _ context: inout PathContext
     ) {
-        guard case .tcp(var connection) = sockets.sockets[id.index].kind,
+        guard var connection = sockets[tcp: id],
             let remote = sockets.sockets[id.index].remote
         else { return }
         connection.owesAcknowledgment = false
         connection.delayedAcknowledgment &+= 1
-        sockets.sockets[id.index].kind = .tcp(connection)
+        sockets[tcp: id] = connection
         var options = TCPOptions()
         if connection.usesTimestamps {
             options.timestamps = TCPTimestamps(
@@ -158,13 +158,13 @@ extension NetworkNamespace {
     }
 
     mutating func sendAcknowledgment(_ id: SocketID, _ context: inout PathContext) {
-        guard case .tcp(let connection) = sockets.sockets[id.index].kind else { return }
+        guard let connection = sockets[tcp: id] else { return }
         sendSegment(id, sequence: connection.next, flags: [], &context)
     }
 
     /// Sends what the windows allow: data in segments, PSH on the last, then FIN.
     mutating func sendPending(_ id: SocketID, _ context: inout PathContext) {
-        while case .tcp(var connection) = sockets.sockets[id.index].kind {
+        while var connection = sockets[tcp: id] {
             guard connection.state == .established || connection.state == .closeWait else { return }
             let sent = Int(connection.underWay)
             let window = min(Int(connection.peerWindow), connection.congestionWindow * connection.segmentSize)
@@ -178,7 +178,7 @@ extension NetworkNamespace {
                 let sequence = connection.next
                 connection.next &+= UInt32(count)
                 if connection.timedSequence == nil { connection.timedSequence = (connection.next, context.now) }
-                sockets.sockets[id.index].kind = .tcp(connection)
+                sockets[tcp: id] = connection
                 sendSegment(
                     id, sequence: sequence, flags: count == available ? .psh : [], payload: payload, &context)
                 if sent == 0 { setRetransmissionTimer(id, &context) }
@@ -189,7 +189,7 @@ extension NetworkNamespace {
             connection.finSent = true
             connection.next &+= 1
             connection.state = connection.state == .established ? .finWait1 : .lastAck
-            sockets.sockets[id.index].kind = .tcp(connection)
+            sockets[tcp: id] = connection
             sendSegment(id, sequence: sequence, flags: .fin, &context)
             setRetransmissionTimer(id, &context)
             return
@@ -250,17 +250,17 @@ extension NetworkNamespace {
     // MARK: timers
 
     mutating func setRetransmissionTimer(_ id: SocketID, _ context: inout PathContext) {
-        guard case .tcp(var connection) = sockets.sockets[id.index].kind else { return }
+        guard var connection = sockets[tcp: id] else { return }
         connection.retransmissionGeneration &+= 1
         let generation = connection.retransmissionGeneration
-        sockets.sockets[id.index].kind = .tcp(connection)
+        sockets[tcp: id] = connection
         context.schedule(
             .retransmission(id, generation: generation), in: self.id, after: connection.retransmissionTimeout)
     }
 
     /// Nobody acknowledged in time (tcp_retransmit_timer).
     mutating func retransmissionTimer(_ id: SocketID, _ generation: UInt32, _ context: inout PathContext) {
-        guard case .tcp(var connection) = sockets.sockets[id.index].kind,
+        guard var connection = sockets[tcp: id],
             connection.retransmissionGeneration == generation, connection.underWay > 0
         else { return }
         let isHandshake = connection.state == .synSent || connection.state == .synReceived
@@ -277,7 +277,7 @@ extension NetworkNamespace {
         // The first SYN retransmissions come a second apart (tcp_syn_linear_timeouts), then the time doubles.
         let isLinear = connection.state == .synSent && connection.retransmissions <= sysctls.tcpSynLinearTimeouts
         if !isLinear { connection.retransmissionTimeout = min(connection.retransmissionTimeout * 2, 120_000_000_000) }
-        sockets.sockets[id.index].kind = .tcp(connection)
+        sockets[tcp: id] = connection
         context.cause = 0
         // What still waits for a neighbor on this very host is not sent again (skb_still_in_host_queue).
         if neighbors.holdsPacket(flowHash: sockets.sockets[id.index].flowHash) {
@@ -294,7 +294,7 @@ extension NetworkNamespace {
 
     /// Sends the oldest unacknowledged segment again.
     mutating func retransmitFirst(_ id: SocketID, _ context: inout PathContext) {
-        guard case .tcp(let connection) = sockets.sockets[id.index].kind else { return }
+        guard let connection = sockets[tcp: id] else { return }
         let count = min(connection.sendBuffer.count, connection.segmentSize, Int(connection.underWay))
         if count > 0 {
             let isLast = count == connection.sendBuffer.count
@@ -308,7 +308,7 @@ extension NetworkNamespace {
     }
 
     mutating func delayedAcknowledgmentTimer(_ id: SocketID, _ generation: UInt32, _ context: inout PathContext) {
-        guard case .tcp(let connection) = sockets.sockets[id.index].kind, connection.owesAcknowledgment,
+        guard let connection = sockets[tcp: id], connection.owesAcknowledgment,
             connection.delayedAcknowledgment == generation
         else { return }
         context.cause = 0
