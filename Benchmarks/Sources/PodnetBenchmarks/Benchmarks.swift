@@ -11,11 +11,13 @@ struct Options {
     var podnet = ".build/release/podnet"
     var topology = "topologies/clusterip-remote.yaml"
     var rounds = 9
-    var flows = 500
+    var flows = 300
+    var together = 10
     var check = false
 
     static let usage = """
-        usage: podnet-benchmarks [--podnet PROGRAM] [--topology FILE] [--rounds N] [--flows N] [--check]
+        usage: podnet-benchmarks [--podnet PROGRAM] [--topology FILE] [--rounds N] [--flows N]
+            [--together N] [--check]
         """
 
     init?(_ arguments: [String]) {
@@ -35,6 +37,9 @@ struct Options {
             case "--flows":
                 guard let number = Int(value), number > 0 else { return nil }
                 flows = number
+            case "--together":
+                guard let number = Int(value), number > 0 else { return nil }
+                together = number
             default: return nil
             }
         }
@@ -49,14 +54,14 @@ struct Benchmarks {
 
     static func main() {
         guard let options = Options(Array(CommandLine.arguments.dropFirst())) else {
-            fputs(Options.usage + "\n", stderr)
+            printError(Options.usage)
             exit(64)
         }
         do {
             let meetsGoals = try measure(options)
             exit(options.check && !meetsGoals ? 1 : 0)
         } catch {
-            fputs("error: \(error)\n", stderr)
+            printError("error: \(error)")
             exit(2)
         }
     }
@@ -72,7 +77,7 @@ struct Benchmarks {
 
     /// Returns the crossings a second without capture.
     static func crossings(_ options: Options) throws -> Double {
-        let benchmark = try FlowBenchmark(topology: options.topology, flows: options.flows)
+        let benchmark = try FlowBenchmark(topology: options.topology, flows: options.flows, together: options.together)
         var template = Array("/tmp/podnet-benchmark-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw BenchmarkError("no temporary folder can be made in /tmp") }
         let folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -89,8 +94,8 @@ struct Benchmarks {
             }
         }
         print("Interface crossings for each second of one core: HTTP, pod → ClusterIP → pod on another node, VXLAN")
-        let each = text(benchmark.crossingsPerFlow, digits: 1)
-        print("\(options.flows) flows of \(each) crossings, \(options.rounds) rounds")
+        let crossings = text(Double(benchmark.crossings), digits: 0)
+        print("\(options.flows) flows, \(options.together) at a time, \(crossings) crossings; \(options.rounds) rounds")
         printRow(["", "median", "lowest", "highest", "ratio", "goal"])
         for (index, variant) in variants.enumerated() {
             let mine = samples[index]
@@ -137,4 +142,9 @@ struct Benchmarks {
         }
         print("  " + cells.joined())
     }
+}
+
+func printError(_ line: String) {
+    var text = line + "\n"
+    text.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
 }
