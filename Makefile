@@ -3,11 +3,12 @@
 
 SCRATCH ?= .build
 CONFIGURATION ?= release
-# Arguments for one run: make test ARGUMENTS='--filter WireTests', make bench ARGUMENTS='--samples 3'.
+# Arguments for one run: make test ARGUMENTS='--filter WireTests', make bench ARGUMENTS='--rounds 3'.
 ARGUMENTS ?=
 
 SWIFT_BUILD = swift build --scratch-path $(SCRATCH) --explicit-target-dependency-import-check error
-SWIFT_TEST = swift test --scratch-path $(SCRATCH)
+SWIFT_TEST = swift test --disable-xctest --scratch-path $(SCRATCH)
+BENCHMARKS_BUILD = swift build -c release --package-path Benchmarks --scratch-path $(SCRATCH)-benchmarks
 SWIFT_SOURCES = Sources Tests Package.swift Benchmarks/Sources Benchmarks/Package.swift
 PODNET = $(SCRATCH)/$(CONFIGURATION)/podnet
 
@@ -58,9 +59,9 @@ goldens: ## rewrite the expected outputs from what podnet says now, then show wh
 
 bench: ## measure speed: interface crossings a second, and the time of one trace
 	@scripts/install-dependencies build
-	$(SWIFT_BUILD) -c release --product podnet
-	swift build -c release --package-path Benchmarks --scratch-path $(SCRATCH)-benchmarks
-	$(SCRATCH)-benchmarks/release/podnet-benchmarks --podnet $(SCRATCH)/release/podnet $(ARGUMENTS)
+	$(BENCHMARKS_BUILD) --product podnet
+	$(BENCHMARKS_BUILD) --product podnet-benchmarks
+	$(SCRATCH)-benchmarks/release/podnet-benchmarks --podnet $(SCRATCH)-benchmarks/release/podnet $(ARGUMENTS)
 
 clean: ## remove everything that was built
 	rm -rf $(SCRATCH) $(SCRATCH)-benchmarks Benchmarks/.build
