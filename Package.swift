@@ -80,6 +80,9 @@ let package = Package(
         tests(for: "Manifests", imports: ["Addressing", "Kubernetes", "Simulation", "Manifests"]),
         tests(for: "Rendering", imports: ["Addressing", "Capture", "Simulation", "Manifests", "Rendering"]),
         tests(for: "CommandLine", imports: ["Capture", "Clibpcap", "podnet"]),
+        tests(
+            for: "Documentation",
+            imports: ["Kubernetes", "Manifests", "Netstack", "Rendering", "Simulation", "podnet"]),
         tests(for: "Tidy", imports: ["Addressing", "Capture", "Wire"]),
     ]
 )
