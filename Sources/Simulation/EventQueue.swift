@@ -11,6 +11,8 @@ enum SimulationEvent: Sendable {
     case timer(NamespaceID, Netstack.Timer)
     case arrival(Packet, NamespaceID, LinkID)
     case application(ApplicationTimer)
+    /// A client's patience ends, unless its flow has ended before.
+    case giveUp(flow: Int)
 }
 
 /// Events in order of time.
@@ -45,7 +47,7 @@ struct EventQueue: Sendable {
         switch event {
         case .application: applicationTimers += 1
         case .timer: order = -sequence
-        case .arrival: break
+        case .arrival, .giveUp: break
         }
         heap.insert(Entry(time: time, order: order, event: event))
     }
@@ -55,18 +57,6 @@ struct EventQueue: Sendable {
         sequence += 1
         precondition(lane.last.map { $0.time <= time } ?? true, "a lane runs in order")
         lane.append(Entry(time: time, order: sequence, event: event))
-    }
-
-    /// Takes back application timers nobody waits for any more.
-    mutating func cancelApplicationTimers(where test: (ApplicationTimer) -> Bool) {
-        var kept: [Entry] = []
-        var cancelled = 0
-        for entry in heap.unordered {
-            if case .application(let timer) = entry.event, test(timer) { cancelled += 1 } else { kept.append(entry) }
-        }
-        guard cancelled > 0 else { return }
-        applicationTimers -= cancelled
-        heap = Heap(kept)
     }
 
     var nextTime: Nanoseconds? {
@@ -90,5 +80,14 @@ struct EventQueue: Sendable {
         }
         if case .application = entry.event { applicationTimers -= 1 }
         return (entry.time, entry.event)
+    }
+
+    /// The next event, if it is a kernel timer of that instant.
+    mutating func popTimer(at time: Nanoseconds) -> (NamespaceID, Netstack.Timer)? {
+        guard let entry = heap.min, entry.time == time, case .timer(let namespace, let timer) = entry.event else {
+            return nil
+        }
+        heap.removeMin()
+        return (namespace, timer)
     }
 }

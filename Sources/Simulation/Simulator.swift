@@ -28,6 +28,8 @@ public struct Simulator: ~Copyable {
     var directory: Directory
     var applications: [ApplicationSocket: Application] = [:]
     var flows: [FlowReport] = []
+    /// Flows without an outcome yet.
+    var openFlows = 0
     var proxy: ProxyRules
     private var transmissions = Deque<Transmission>()
     /// Steps taken, which no run may exceed.
@@ -118,7 +120,9 @@ public struct Simulator: ~Copyable {
     }
 
     private var isQuiet: Bool {
-        guard queue.framesUnderWay == 0, queue.applicationTimers == 0, transmissions.isEmpty else { return false }
+        guard openFlows == 0, queue.framesUnderWay == 0, queue.applicationTimers == 0, transmissions.isEmpty else {
+            return false
+        }
         for index in namespaces.indices where !namespaces[index].isSettled { return false }
         return true
     }
@@ -134,10 +138,16 @@ public struct Simulator: ~Copyable {
         switch next.event {
         case .timer(let id, let timer):
             namespaces[Int(places[id.index])].timerFired(timer, &context)
+            // All timers of a tick run before the frames they send are looked at (TIMER_SOFTIRQ before NET_RX_SOFTIRQ).
+            while let (id, timer) = queue.popTimer(at: time) {
+                collectEffects()
+                namespaces[Int(places[id.index])].timerFired(timer, &context)
+            }
         case .arrival(let packet, let id, let link):
             build(id)
             namespaces[Int(places[id.index])].receive(packet, on: link, &context)
         case .application(let timer): applicationTimer(timer)
+        case .giveUp(let flow): giveUp(flow: flow)
         }
         settle()
         return true
