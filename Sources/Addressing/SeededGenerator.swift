@@ -28,6 +28,9 @@ public struct SeededGenerator: Sendable, Hashable {
         range.lowerBound + next(below: range.count)
     }
 
+    /// A seed that depends on this generator and a number.
+    public func seeded(with number: UInt64) -> UInt64 { state ^ number &* 0x9e37_79b9_7f4a_7c15 }
+
     /// A generator of its own for one purpose, so that draws for one never shift those for another.
     public func stream(_ purpose: String) -> SeededGenerator {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325  // FNV-1a

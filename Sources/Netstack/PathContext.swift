@@ -150,6 +150,8 @@ public struct PathContext: ~Copyable {
     package var now: Nanoseconds = 0
     package var arena = PacketArena()
     package var random: SeededGenerator
+    /// What numbers that must not be guessed are made from.
+    private let secrets: SeededGenerator
     package var recording = Recording()
 
     /// Frames to carry, in order; the simulator empties it from the front.
@@ -165,6 +167,16 @@ public struct PathContext: ~Copyable {
 
     public init(seed: UInt64) {
         random = SeededGenerator(seed: seed).stream("path")
+        secrets = SeededGenerator(seed: seed).stream("secrets")
+    }
+
+    /// A number that depends on the seed and two ends alone.
+    func secret(of local: SocketAddress, and remote: SocketAddress, _ purpose: String) -> UInt32 {
+        let tuple = ConnectionTuple(
+            source: local.address, destination: remote.address, protocol: .tcp, sourcePort: local.port,
+            destinationPort: remote.port)
+        var generator = SeededGenerator(seed: secrets.stream(purpose).seeded(with: tuple.mixedHash))
+        return UInt32(truncatingIfNeeded: generator.next() >> 32)
     }
 
     mutating func newPacketID() -> UInt32 {

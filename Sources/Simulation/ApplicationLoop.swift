@@ -19,13 +19,14 @@ extension Simulator {
         report.started = context.now
         report.events = context.recording.events.count..<context.recording.events.count
         flows.append(report)
+        openFlows += 1
         context.actBecause(of: 0)
         do throws(SocketError) {
             let socket = try open(request)
             flows[flow].socket = socket
             applications[ApplicationSocket(namespace: request.source, socket: socket)] = .client(flow: flow)
             flows[flow].local = withNamespace(request.source) { namespace, _ in namespace.localEnd(of: socket) }
-            queue.schedule(.application(.giveUp(flow: flow)), at: context.now + request.timeout)
+            queue.schedule(.giveUp(flow: flow), at: context.now + request.timeout)
         } catch {
             finish(flow, .failed(error))
         }
@@ -58,10 +59,7 @@ extension Simulator {
         guard flows[flow].outcome == nil else { return }
         flows[flow].outcome = outcome
         flows[flow].finished = context.now
-        queue.cancelApplicationTimers {
-            if case .giveUp(let other) = $0 { return other == flow }
-            return false
-        }
+        openFlows -= 1
     }
 
     // MARK: news
@@ -171,11 +169,14 @@ extension Simulator {
                 // A server that cannot answer says nothing.
                 try? namespace.sendDatagram(socket, payload, to: sender, &context)
             }
-        case .giveUp(let flow):
-            guard flows[flow].outcome == nil, let socket = flows[flow].socket else { return }
-            let source = flows[flow].request.source
-            finish(flow, .timedOut)
-            withNamespace(source) { namespace, _ in namespace.abandon(socket) }
         }
+    }
+
+    /// The client stops waiting and closes its socket without a word.
+    mutating func giveUp(flow: Int) {
+        guard flows[flow].outcome == nil, let socket = flows[flow].socket else { return }
+        let source = flows[flow].request.source
+        finish(flow, .timedOut)
+        withNamespace(source) { namespace, _ in namespace.abandon(socket) }
     }
 }

@@ -10,7 +10,6 @@ enum ApplicationTimer: Sendable {
     case respond(NamespaceID, SocketID, cause: UInt32)
     case close(NamespaceID, SocketID, cause: UInt32)
     case echo(NamespaceID, SocketID, [UInt8], to: SocketAddress, cause: UInt32)
-    case giveUp(flow: Int)
 }
 
 /// The socket of an application.

@@ -31,7 +31,7 @@ extension NetworkNamespace {
         let local = SocketAddress(destination, header.destinationPort)
         let remote = SocketAddress(source, header.sourcePort)
         let payload = context.arena.bytes(packet, from: transport + header.headerLength)
-        if let socket = sockets.tcpSocket(local: local, remote: remote) {
+        if let socket = sockets.tcpSocket(local: local, remote: remote), !reopens(header, socket) {
             context.deliver(packet, in: id)
             segmentArrived(header, payload, at: socket, &context)
         } else if let listener = sockets.tcpListener(local), header.flags.contains(.syn),
@@ -45,6 +45,16 @@ extension NetworkNamespace {
         }
     }
 
+    /// A SYN behind everything an ended connection has seen begins a new one (tcp_timewait_state_process); the old
+    /// socket goes.
+    private mutating func reopens(_ header: TCPHeader, _ id: SocketID) -> Bool {
+        guard let connection = sockets[tcp: id], connection.state == .timeWait, header.flags.contains(.syn),
+            header.flags.isDisjoint(with: [.ack, .rst]), isBefore(connection.expected, header.sequence)
+        else { return false }
+        sockets.remove(id)
+        return true
+    }
+
     /// A SYN at a listener: the connection begins and is answered.
     private mutating func accept(
         _ header: TCPHeader, at listener: SocketID, local: SocketAddress, remote: SocketAddress,
@@ -53,10 +63,10 @@ extension NetworkNamespace {
         let segmentSize = advertisedSegmentSize(towards: remote.address)
         let usesTimestamps = header.options.timestamps != nil
         var connection = TCPConnection(
-            state: .synReceived, initialSequence: UInt32(truncatingIfNeeded: context.random.next()),
+            state: .synReceived, initialSequence: initialSequence(local, remote, context),
             advertisedSegmentSize: segmentSize,
             receiveWindow: TCPConnection.initialWindow(segmentSize: segmentSize, answersTimestamps: usesTimestamps),
-            timestampOffset: UInt32(truncatingIfNeeded: context.random.next()))
+            timestampOffset: timestampOffset(local, remote, context))
         connection.next &+= 1
         connection.peerInitialSequence = header.sequence
         connection.expected = header.sequence &+ 1

@@ -30,10 +30,10 @@ extension NetworkNamespace {
         let local = try localEnd(.tcp, for: remote, &context)
         let segmentSize = advertisedSegmentSize(towards: remote.address)
         var connection = TCPConnection(
-            state: .synSent, initialSequence: UInt32(truncatingIfNeeded: context.random.next()),
+            state: .synSent, initialSequence: initialSequence(local, remote, context),
             advertisedSegmentSize: segmentSize,
             receiveWindow: TCPConnection.initialWindow(segmentSize: segmentSize, answersTimestamps: false),
-            timestampOffset: UInt32(truncatingIfNeeded: context.random.next()))
+            timestampOffset: timestampOffset(local, remote, context))
         connection.next &+= 1
         let id = sockets.add(
             Socket(
@@ -68,6 +68,23 @@ extension NetworkNamespace {
             sendPending(id, &context)
         default: break
         }
+    }
+
+    // MARK: numbers
+
+    /// A number nobody can guess that grows with time for the same two ends (secure_tcp_seq, RFC 6528), so that a
+    /// new connection is never taken for an old one.
+    func initialSequence(
+        _ local: SocketAddress, _ remote: SocketAddress, _ context: borrowing PathContext
+    ) -> UInt32 {
+        context.secret(of: local, and: remote, "sequence") &+ UInt32(truncatingIfNeeded: context.now >> 6)
+    }
+
+    /// What a connection's millisecond clock starts from (secure_tcp_ts_off).
+    func timestampOffset(
+        _ local: SocketAddress, _ remote: SocketAddress, _ context: borrowing PathContext
+    ) -> UInt32 {
+        context.secret(of: local, and: remote, "timestamp")
     }
 
     // MARK: segments
