@@ -14,5 +14,7 @@ struct Podnet: ParsableCommand {
             no root.
             """,
         version: "0.1.0",
-        subcommands: [Trace.self, CaptureCommand.self])
+        subcommands: [
+            Trace.self, CaptureCommand.self, Get.self, Rules.self, IP.self, BridgeCommand.self, Conntrack.self,
+        ])
 }

@@ -1,0 +1,109 @@
+// Routes, rules and neighbors of a namespace as `ip route`, `ip rule` and `ip neigh` of iproute2 6.1 print them, with
+// the blanks it leaves at line ends. Routes come in the order the kernel walks its trie: by destination, at the same
+// destination the longer prefix first. Neighbors come in the order they were met, where the kernel's is that of a hash.
+
+internal import Addressing
+internal import Netstack
+
+extension NamespaceState {
+    /// Which routes to show.
+    public enum Table: String, CaseIterable, Sendable {
+        case main, local, all
+    }
+
+    /// `ip route [show [dev NAME] [table main|local|all]]`.
+    public func routes(
+        table: Table = .main, dev name: String? = nil
+    ) throws(NamespaceQuestionError) -> (text: String, json: JSONValue) {
+        var device: LinkID?
+        if let name { device = try link(named: name, tool: .other).id }
+        var shown: [(route: Route, isLocalTable: Bool)] = []
+        if table != .local { shown += inOrder(namespace.mainTable.routes).map { ($0, false) } }
+        if table != .main { shown += inOrder(namespace.localTable.routes).map { ($0, true) } }
+        if let device { shown.removeAll { $0.route.link != device } }
+        let members = shown.map { route, isLocalTable in
+            routeMembers(route, table: table == .all && isLocalTable ? "local" : nil, showsDevice: device == nil)
+        }
+        return (members.map(routeText).joined(), .array(members.map { .object($0) }))
+    }
+
+    private func inOrder(_ routes: [Route]) -> [Route] {
+        routes.sorted { left, right in
+            if left.prefix.address != right.prefix.address { return left.prefix.address < right.prefix.address }
+            if left.prefix.length != right.prefix.length { return left.prefix.length > right.prefix.length }
+            return left.metric < right.metric
+        }
+    }
+
+    private func routeMembers(_ route: Route, table: String?, showsDevice: Bool) -> [JSONValue.Member] {
+        var members: [JSONValue.Member] = []
+        func add(_ name: String, _ text: String?) {
+            if let text { members.append(JSONValue.Member(name, .string(text))) }
+        }
+        if route.kind != .unicast { add("type", route.kind.rawValue) }
+        let prefix = route.prefix
+        add("dst", prefix.length == 0 ? "default" : prefix.isHost ? "\(prefix.address)" : "\(prefix)")
+        add("gateway", route.gateway?.description)
+        if showsDevice { add("dev", route.link.map(name(of:))) }
+        add("table", table)
+        if route.origin != .boot { add("protocol", route.origin.rawValue) }
+        switch route.scope {
+        case .universe: break
+        case .link: add("scope", "link")
+        case .host: add("scope", "host")
+        }
+        add("prefsrc", route.preferredSource?.description)
+        if route.metric != 0 { members.append(JSONValue.Member("metric", .number(route.metric))) }
+        members.append(JSONValue.Member("flags", .array(route.isOnlink ? [.string("onlink")] : [])))
+        return members
+    }
+
+    /// The same members as words.
+    private func routeText(_ members: [JSONValue.Member]) -> String {
+        let words = ["gateway": "via ", "dev": "dev ", "table": "table ", "protocol": "proto ", "scope": "scope "]
+        var text = ""
+        for member in members {
+            switch member.value {
+            case .string(let value):
+                text += (member.name == "prefsrc" ? "src " : words[member.name] ?? "") + value + " "
+            case .number(let value): text += "\(member.name) \(value) "
+            case .array(let flags):
+                for case .string(let flag) in flags { text += flag + " " }
+            default: break
+            }
+        }
+        return text + "\n"
+    }
+
+    /// `ip rule`: the three rules of a namespace nobody gave others.
+    public func rules() -> (text: String, json: JSONValue) {
+        let rules = [(0, "local"), (32766, "main"), (32767, "default")]
+        let objects = rules.map { priority, table in
+            JSONValue.object(["priority": .number(priority), "src": .string("all"), "table": .string(table)])
+        }
+        return (rules.map { "\($0):\tfrom all lookup \($1)\n" }.joined(), .array(objects))
+    }
+
+    /// `ip neigh [show [dev NAME]]`.
+    public func neighbors(dev name: String? = nil) throws(NamespaceQuestionError) -> (text: String, json: JSONValue) {
+        var device: LinkID?
+        if let name { device = try link(named: name, tool: .other).id }
+        var text = ""
+        var objects: [JSONValue] = []
+        for entry in namespace.neighbors.entries where device == nil || entry.link == device {
+            let isResolved = entry.state != .incomplete && entry.state != .failed
+            text += "\(entry.address) "
+            if device == nil { text += "dev \(self.name(of: entry.link)) " }
+            if isResolved { text += "lladdr \(entry.lladdr) " }
+            text += "\(entry.state.rawValue) \n"
+            objects.append(
+                .object([
+                    "dst": .string(entry.address.description),
+                    "dev": device == nil ? .string(self.name(of: entry.link)) : nil,
+                    "lladdr": isResolved ? .string(entry.lladdr.description) : nil,
+                    "state": .array([.string(entry.state.rawValue)]),
+                ]))
+        }
+        return (text, .array(objects))
+    }
+}
