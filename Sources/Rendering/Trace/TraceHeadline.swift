@@ -133,7 +133,8 @@ extension FlowTrace {
         case .failed(let error): return ["the client sees \(error.rawValue) (\(error.explanation))"]
         case .timedOut:
             let tries = 1 + retransmissions.count { $0.sender == packets.first?.sender }
-            let what = report.request.protocol == .tcp && !hasReplyFromServer ? "\(tries) SYNs" : "\(tries) packets"
+            let noun = report.request.protocol == .tcp && !hasReplyFromServer ? "SYN" : "packet"
+            let what = "\(tries) \(noun)\(tries == 1 ? "" : "s")"
             return ["the client gave up after \(durationText(report.finished - report.started)), \(what) sent"]
         case .answered, nil: return []
         }

@@ -70,14 +70,12 @@ public struct TraceText: Sendable {
         }
         let width = trace.hops.map(\.place.count).max() ?? 0
         var number = 0
-        var previous: HeaderSummary?
         for hop in trace.hops {
             if let headers = hop.headers {
                 number += 1
-                lines.append(hopLine(hop, headers, previous, number: number, width: width))
-                previous = headers
-            } else if level == .detail {
-                lines.append("     \(hop.namespace)")
+                lines.append(hopLine(hop, headers, number: number, width: width))
+            } else if level != .minimal {
+                lines.append("     " + coloured(hop.namespace, .cyan))
             }
             for step in hop.steps { lines += stepLines(step) }
         }
@@ -86,7 +84,7 @@ public struct TraceText: Sendable {
     }
 
     private func hopLine(
-        _ hop: TraceHop, _ headers: HeaderSummary, _ previous: HeaderSummary?, number: Int, width: Int
+        _ hop: TraceHop, _ headers: HeaderSummary, number: Int, width: Int
     ) -> String {
         let direction = hop.direction == .ingress ? "in " : "out"
         guard level != .minimal else { return "  \(stablePlace(hop)) \(direction.trimmingBlanks) ttl \(headers.timeToLive)" }
@@ -123,10 +121,10 @@ public struct TraceText: Sendable {
             return level == .detail ? [indent + dimmed("conntrack: \(stateText(states))")] : []
         case .translated(let kind, let from, let to, let rule, let chains):
             return translation(kind, from, to, rule, chains).map { indent + $0 }
-        case .routed(let route, let egress):
+        case .routed(let route, _):
             guard level != .minimal else { return [] }
             let local = route.hasPrefix("local ") ? "for this machine" : "route \(route)"
-            return [indent + dimmed(local + (egress.isEmpty ? "" : ""))]
+            return [indent + dimmed(local)]
         case .waitsForNeighbor(let address, let link):
             return level == .minimal ? [] : [indent + dimmed("waits: ARP who-has \(address) on \(link)")]
         case .encapsulated(let device, let local, let remote, let vni):
