@@ -236,6 +236,7 @@ public struct PacketArena: ~Copyable {
 
     /// A copy of the frame's octets.
     package func bytes(_ packet: Packet, from offset: Int = 0) -> [UInt8] {
-        Array(UnsafeBufferPointer(start: pointer(packet, offset, packet.length - offset), count: packet.length - offset))
+        Array(
+            UnsafeBufferPointer(start: pointer(packet, offset, packet.length - offset), count: packet.length - offset))
     }
 }

@@ -63,7 +63,8 @@ public struct PathEvent: Sendable, BitwiseCopyable {
 
     /// What a matching rule did.
     public enum RuleVerdict: UInt8, Sendable, BitwiseCopyable {
-        case noMatch, counted, accept, drop, `return`, jump, goto, setMark, destinationNAT, sourceNAT, masquerade, reject
+        case noMatch, counted, accept, drop, `return`, jump, goto, setMark, destinationNAT, sourceNAT, masquerade,
+            reject
     }
 
     public enum Kind: Sendable, BitwiseCopyable {

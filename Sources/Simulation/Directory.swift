@@ -38,7 +38,9 @@ struct Directory: Sendable {
         for host in objects.hosts {
             add(.host(host.name), addresses: host.addresses.map(\.address))
         }
-        guard let address = underlay.gateway, !addresses.values.contains(where: { $0.contains(address) }) else { return }
+        guard let address = underlay.gateway, !addresses.values.contains(where: { $0.contains(address) }) else {
+            return
+        }
         add(.host(Self.gatewayName), addresses: [address])
         gateway = ids[.host(Self.gatewayName)]
     }

@@ -2,8 +2,8 @@
 // order of scheduling, so that a run is the same every time.
 
 internal import Addressing
-internal import HeapModule
 internal import DequeModule
+internal import HeapModule
 internal import Netstack
 
 /// An event of the simulation.

@@ -113,7 +113,8 @@ extension Match: CustomStringConvertible {
 /// iptables quotes a string unless it is made of letters, digits, underscore and hyphen only.
 private func quoted(_ text: String) -> String {
     let plain = text.utf8.allSatisfy {
-        ($0 >= 0x30 && $0 <= 0x39) || ($0 >= 0x41 && $0 <= 0x5a) || ($0 >= 0x61 && $0 <= 0x7a) || $0 == 0x5f || $0 == 0x2d
+        ($0 >= 0x30 && $0 <= 0x39) || ($0 >= 0x41 && $0 <= 0x5a) || ($0 >= 0x61 && $0 <= 0x7a) || $0 == 0x5f
+            || $0 == 0x2d
     }
     if plain && !text.isEmpty { return text }
     let escaped = text.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : String($0) }.joined()

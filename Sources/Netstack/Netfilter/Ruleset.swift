@@ -118,7 +118,9 @@ public struct Ruleset: Hashable, Sendable {
     }
 
     public var isEmpty: Bool {
-        tables.allSatisfy { table in table.chains.allSatisfy { $0.rules.isEmpty && $0.policy != .drop && $0.policy != nil } }
+        tables.allSatisfy { table in
+            table.chains.allSatisfy { $0.rules.isEmpty && $0.policy != .drop && $0.policy != nil }
+        }
     }
 }
 
@@ -133,7 +135,9 @@ extension Ruleset {
             if untouched { continue }
             text += "*\(name.rawValue)\n"
             let builtIn = table.chains.filter { $0.policy != nil }
-            let user = table.chains.filter { $0.policy == nil }.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+            let user = table.chains.filter { $0.policy == nil }.sorted {
+                $0.name.utf8.lexicographicallyPrecedes($1.name.utf8)
+            }
             for chain in builtIn + user { text += ":\(chain.name) \(chain.policy?.rawValue ?? "-") [0:0]\n" }
             for chain in builtIn + user {
                 for rule in chain.rules { text += "-A \(chain.name) \(rule)\n" }

@@ -90,7 +90,8 @@ public struct RoutingTable: Sendable, Hashable {
     /// Adds the route, in place of one with the same destination and metric (`ip route replace`).
     public mutating func replace(_ route: Route) {
         let key = Self.key(route.prefix)
-        if let position = buckets[key]?[route.prefix.address]?.first(where: { routes[Int($0)].metric == route.metric }) {
+        if let position = buckets[key]?[route.prefix.address]?.first(where: { routes[Int($0)].metric == route.metric })
+        {
             routes[Int(position)] = route
             return
         }

@@ -221,7 +221,8 @@ extension NetworkNamespace {
         let payload = packet.length - transport - header.headerLength
         var segment = OutgoingSegment(
             local: SocketAddress(destinationAddress(packet, context), header.destinationPort),
-            remote: SocketAddress(sourceAddress(packet, context), header.sourcePort), sequence: 0, flags: .rst, window: 0)
+            remote: SocketAddress(sourceAddress(packet, context), header.sourcePort), sequence: 0, flags: .rst,
+            window: 0)
         if header.flags.contains(.ack) {
             segment.sequence = header.acknowledgment
         } else {

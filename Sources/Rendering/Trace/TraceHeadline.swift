@@ -78,7 +78,9 @@ extension FlowTrace {
 
     private var journey: [String] {
         guard let request else { return [] }
-        var parts = ["\(request.translations) NAT", "\(request.nodes.count) node\(request.nodes.count == 1 ? "" : "s")"]
+        var parts = [
+            "\(request.translations) NAT", "\(request.nodes.count) node\(request.nodes.count == 1 ? "" : "s")",
+        ]
         if request.isEncapsulated { parts.append("encapsulated") }
         return parts
     }
@@ -112,7 +114,8 @@ extension FlowTrace {
         var parts = ["unreachable at \(place)", reason.rawValue, blame(reason, rule)]
         if let reply, let headers = reply.first, headers.protocol == .icmp {
             parts.append(
-                "ICMP \(icmpText(type: headers.detail, code: headers.code)) from \(reply.last?.source ?? headers.source)")
+                "ICMP \(icmpText(type: headers.detail, code: headers.code)) from \(reply.last?.source ?? headers.source)"
+            )
         }
         return parts
     }

@@ -164,7 +164,8 @@ public struct TraceJSON: Sendable {
             return .object(["kind": .string("routed"), "route": .string(route), "interface": .string(egress)])
         case .waitsForNeighbor(let address, let link):
             return .object([
-                "kind": .string("waitsForNeighbor"), "address": .string(address.description), "interface": .string(link),
+                "kind": .string("waitsForNeighbor"), "address": .string(address.description),
+                "interface": .string(link),
             ])
         case .encapsulated(let device, let local, let remote, let vni):
             return .object([

@@ -87,13 +87,16 @@ public struct TraceText: Sendable {
         _ hop: TraceHop, _ headers: HeaderSummary, number: Int, width: Int
     ) -> String {
         let direction = hop.direction == .ingress ? "in " : "out"
-        guard level != .minimal else { return "  \(stablePlace(hop)) \(direction.trimmingBlanks) ttl \(headers.timeToLive)" }
+        guard level != .minimal else {
+            return "  \(stablePlace(hop)) \(direction.trimmingBlanks) ttl \(headers.timeToLive)"
+        }
         let index = String(repeating: " ", count: max(0, 3 - String(number).count)) + String(number)
         let place = hop.place + String(repeating: " ", count: width - hop.place.count)
         var line = "\(index)  \(coloured(place, .cyan))  \(direction)  ttl \(padded(String(headers.timeToLive), 3))  "
         line += "\(endText(headers, isSource: true)) → \(endText(headers, isSource: false))"
         if headers.isEncapsulated {
-            line += dimmed("  in VXLAN \(headers.outerSource) → \(headers.outerDestination) ttl \(headers.outerTimeToLive)")
+            line += dimmed(
+                "  in VXLAN \(headers.outerSource) → \(headers.outerDestination) ttl \(headers.outerTimeToLive)")
         }
         if level == .detail { line += dimmed("  \(headers.sourceMAC) > \(headers.destinationMAC)") }
         return line
@@ -128,8 +131,10 @@ public struct TraceText: Sendable {
         case .waitsForNeighbor(let address, let link):
             return level == .minimal ? [] : [indent + dimmed("waits: ARP who-has \(address) on \(link)")]
         case .encapsulated(let device, let local, let remote, let vni):
-            return [indent + coloured("VXLAN \(local) → \(remote) vni \(vni)", .yellow)
-                + (level == .minimal ? "" : " by \(device)")]
+            return [
+                indent + coloured("VXLAN \(local) → \(remote) vni \(vni)", .yellow)
+                    + (level == .minimal ? "" : " by \(device)")
+            ]
         case .decapsulated(let device, let remote, let vni):
             return level == .minimal
                 ? [] : [indent + coloured("VXLAN from \(remote) vni \(vni) opened", .yellow) + " by \(device)"]
@@ -143,7 +148,8 @@ public struct TraceText: Sendable {
     }
 
     private func translation(
-        _ kind: PathEvent.Translation, _ from: SocketAddress, _ to: SocketAddress, _ rule: TraceRule?, _ chains: [String]
+        _ kind: PathEvent.Translation, _ from: SocketAddress, _ to: SocketAddress, _ rule: TraceRule?,
+        _ chains: [String]
     ) -> [String] {
         let name: String
         switch kind {
@@ -212,7 +218,8 @@ public struct TraceText: Sendable {
                 lines[0] += " at \(place): \(reason.explanation)"
                 if let rule { lines.append(indent + "  by \(rule.table.rawValue) \(rule.text)") }
             } else if let rule {
-                lines.append(indent + "  \(rule.table.rawValue) \(rule.chain)" + (rule.comment.map { " \"\($0)\"" } ?? ""))
+                lines.append(
+                    indent + "  \(rule.table.rawValue) \(rule.chain)" + (rule.comment.map { " \"\($0)\"" } ?? ""))
             }
             return lines
         case .waiting(let place):
