@@ -64,7 +64,8 @@ import Wire
         #expect(columns.map { $0[5] } == ["10.244.1.2", "10.244.1.2", "10.244.1.2"])
         #expect(
             columns.map { $0.last } == [
-                "DNAT 10.96.0.10:7 → 10.244.2.3:9999", "encapsulated by flannel.1", "dropped NETFILTER_DROP: a netfilter rule dropped it",
+                "DNAT 10.96.0.10:7 → 10.244.2.3:9999", "encapsulated by flannel.1",
+                "dropped NETFILTER_DROP: a netfilter rule dropped it",
             ])
     }
 
