@@ -57,7 +57,7 @@ format: ## rewrite the Swift sources in the project's format
 
 goldens: ## rewrite the expected outputs from what podnet says now, then show what changed
 	PODNET_UPDATE_GOLDENS=1 $(MAKE) test
-	git --no-pager diff --stat -- Tests topologies captures
+	git --no-pager diff --stat
 
 bench: ## measure speed: interface crossings a second, and the time of one trace
 	@scripts/install-dependencies build

@@ -1,4 +1,5 @@
-// The time of whole processes, from start to end, with their output thrown away: what a person waits for.
+// The time of whole processes, from start to end: what a person waits for.
+// Input is empty and output thrown away; how fast a terminal is does not count.
 
 #if canImport(Glibc)
     import Glibc
