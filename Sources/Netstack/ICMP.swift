@@ -30,7 +30,7 @@ extension NetworkNamespace {
         var answer = context.arena.allocate(
             length: networkOffset + IPv4Header.length + 8 + quote, id: context.newPacketID())
         let quoted = context.arena.bytes(packet, from: networkOffset)[..<quote]
-        let identification = nextIdentification(to: source, &context)
+        let identification = nextIdentification(from: own, to: source, .icmp, &context)
         context.arena.withMutableBytes(answer) { bytes in
             bytes.storeUInt16(EtherType.ipv4.rawValue, at: 12)
             IPv4Header(
@@ -121,7 +121,7 @@ extension NetworkNamespace {
         guard case .route(let route) = routeOutput(peer), let source = own.ipv4, let target = peer.ipv4 else { return }
         let message = context.arena.bytes(packet, from: transport)
         let trafficClass = context.arena.load8(packet, networkOffset + IPv4Header.Offset.trafficClass)
-        let identification = nextIdentification(to: peer, &context)
+        let identification = nextIdentification(from: own, to: peer, .icmp, &context)
         let reply = context.arena.allocate(
             length: networkOffset + IPv4Header.length + message.count, id: context.newPacketID())
         context.arena.withMutableBytes(reply) { bytes in

@@ -23,8 +23,7 @@ public struct NetworkNamespace: Sendable {
     var compiledRules = CompiledRuleset()
     /// What `-m recent` lists remember: list name to source address to last time seen.
     var recentLists: [String: [IPAddress: Nanoseconds]] = [:]
-    /// The next IP id per destination, as the kernel keeps one generator per peer.
-    var identifications: [IPAddress: UInt16] = [:]
+    var identifications: [IdentificationKey: IdentificationGenerator] = [:]
     var reassembly = ReassemblyQueue()
     /// Senders told of a better next hop: when last, and how often.
     var redirects: [IPAddress: (last: Nanoseconds, count: Int)] = [:]
@@ -169,13 +168,22 @@ public struct NetworkNamespace: Sendable {
         return nil
     }
 
-    /// The id field of a packet without a socket of its own (__ip_select_ident: one counter a peer, random start).
-    mutating func nextIdentification(to destination: IPAddress, _ context: inout PathContext) -> UInt16 {
-        var value = identifications[destination] ?? UInt16(truncatingIfNeeded: context.random.next())
-        value &+= 1
-        if value == 0 { value = 1 }
-        identifications[destination] = value
-        return value
+    /// The id field of a packet without a socket of its own (__ip_select_ident): one generator for a pair of addresses
+    /// and a protocol. It counts on from a random start and skips up to as many ids as ticks have passed.
+    mutating func nextIdentification(
+        from source: IPAddress, to destination: IPAddress, _ protocol: IPProtocol, _ context: inout PathContext
+    ) -> UInt16 {
+        let key = IdentificationKey(source: source, destination: destination, protocol: `protocol`)
+        let tick = context.now / TimerWheel.tick
+        var generator =
+            identifications[key]
+            ?? IdentificationGenerator(last: UInt16(truncatingIfNeeded: context.random.next()), tick: tick)
+        let skipped = tick > generator.tick ? context.random.next(below: Int(tick - generator.tick)) : 0
+        generator.last &+= UInt16(truncatingIfNeeded: 1 + skipped)
+        if generator.last == 0 { generator.last = 1 }
+        generator.tick = tick
+        identifications[key] = generator
+        return generator.last
     }
 
     // MARK: endings
@@ -185,4 +193,17 @@ public struct NetworkNamespace: Sendable {
     ) {
         context.drop(packet, reason, in: id, rule: rule)
     }
+}
+
+/// What one generator of IP ids serves.
+struct IdentificationKey: Hashable {
+    var source: IPAddress
+    var destination: IPAddress
+    var `protocol`: IPProtocol
+}
+
+/// The last id given and when.
+struct IdentificationGenerator {
+    var last: UInt16
+    var tick: Nanoseconds
 }

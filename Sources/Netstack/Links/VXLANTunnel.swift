@@ -55,7 +55,8 @@ extension NetworkNamespace {
         let datagramLength = outer.length - transport
         let header = IPv4Header(
             source: tunnel.local, destination: remote, protocol: .udp, payloadLength: datagramLength,
-            identification: nextIdentification(to: IPAddress(remote), &context))
+            identification: nextIdentification(
+                from: IPAddress(tunnel.local), to: IPAddress(remote), .udp, &context))
         context.arena.withMutableBytes(outer) { bytes in
             bytes.storeUInt16(EtherType.ipv4.rawValue, at: 12)
             header.write(to: &bytes, at: networkOffset)

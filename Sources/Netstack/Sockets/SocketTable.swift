@@ -214,7 +214,7 @@ extension NetworkNamespace {
             identification = socket.identification
             sockets.sockets[id.index].identification &+= 1
         } else {
-            identification = nextIdentification(to: remote.address, &context)
+            identification = nextIdentification(from: source, to: remote.address, .udp, &context)
         }
         let fits = payload.count + UDPHeader.length + IPv4Header.length <= links[route.egress.index].mtu
         var packet = context.arena.allocate(
@@ -252,7 +252,7 @@ extension NetworkNamespace {
             Socket(kind: .echo(identifier: identifier), local: SocketAddress(source, identifier)))
         // ping sends 56 octets: a time stamp of 16, then a counting pattern.
         let payload = (0..<56).map { $0 < 16 ? 0 : UInt8($0) }
-        let identification = nextIdentification(to: target, &context)
+        let identification = nextIdentification(from: source, to: target, .icmp, &context)
         let packet = context.arena.allocate(
             length: networkOffset + IPv4Header.length + 8 + payload.count, id: context.newPacketID())
         let hops = timeToLive ?? UInt8(sysctls.defaultTimeToLive)
