@@ -55,7 +55,8 @@ public struct ConnectionTracker: Sendable {
     }
 
     subscript(_ id: ConnectionID) -> TrackedConnection {
-        _read { yield pool[Int(id.rawValue)] }
+        // Not `_read`: Swift 6.3 reads `self[id].original` after the coroutine's end, where its first octets are gone.
+        get { pool[Int(id.rawValue)] }
         _modify { yield &pool[Int(id.rawValue)] }
     }
 
@@ -144,7 +145,8 @@ public struct ConnectionTracker: Sendable {
     /// Whether a reply with that tuple would be taken for another connection's (nf_nat_used_tuple).
     mutating func isTaken(_ tuple: ConnectionTuple, except id: ConnectionID, now: Nanoseconds) -> Bool {
         guard let reply = tuple.inverted, let hit = lookup(reply, now: now) else { return false }
-        return hit.connection != id
+        // Another packet of the same flow is no rival; confirmation decides between the two.
+        return hit.connection != id && self[hit.connection].original != self[id].original
     }
 }
 

@@ -103,7 +103,7 @@ public struct Ruleset: Hashable, Sendable {
     public init() { tables = TableName.allCases.map(Table.init) }
 
     public subscript(_ name: TableName) -> Table {
-        _read { yield tables[Self.position(name)] }
+        get { tables[Self.position(name)] }
         _modify { yield &tables[Self.position(name)] }
     }
 
