@@ -217,6 +217,11 @@ extension NetworkNamespace {
                 } else {
                     bytes.storeUInt16(newPort, at: transport + portOffset)
                 }
+                // SCTP's CRC cannot be adjusted; a quoted packet, which is cut, keeps the one it had.
+                if `protocol` == .sctp, hasChecksum, !isQuote {
+                    TransportChecksum.fill(
+                        .sctp, source: old, destination: new, in: &bytes, segment: transport..<bytes.byteCount)
+                }
             } else if `protocol` == .icmp, before.sourcePort != target.sourcePort {
                 TransportChecksum.replaceWord(
                     `protocol`, at: 4, with: target.sourcePort, in: &bytes, at: transport)
