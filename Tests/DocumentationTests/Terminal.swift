@@ -53,6 +53,7 @@ final class Terminal {
         environment["PATH"] = "\(Self.programs.path):\(environment["PATH"] ?? "/usr/bin:/bin"):/usr/sbin:/sbin"
         environment["NO_COLOR"] = "1"
         environment["LC_ALL"] = "C.UTF-8"
+        environment["TZ"] = "UTC"
         environment["HOME"] = folder.path
         process.environment = environment
         let output = FileHandle(fileDescriptor: follower, closeOnDealloc: false)
