@@ -33,6 +33,19 @@ import Testing
         #expect(SourceRules.size(file("x\n\(widest)→\n")).map(\.line) == [2])
     }
 
+    @Test func `printed text may be wide where it is expected, comments nowhere`() {
+        let wide = String(repeating: "x", count: 121)
+        let literal = "let a = \"\"\"\n\(wide)\n\"\"\"\n"
+        #expect(SourceRules.size(file(literal)) == [])
+        #expect(SourceRules.size(file(literal + wide)).map(\.line) == [4])
+        for (line, inProduct, inTests) in [
+            ("let a = \"\(wide)\"", 1, 0), ("// \"\(wide)\"", 1, 1), ("let \(wide) = 1", 1, 1),
+        ] {
+            #expect(SourceRules.size(file(line)).count == inProduct)
+            #expect(SourceRules.size(file(line, path: "Tests/WireTests/A.swift")).count == inTests)
+        }
+    }
+
     @Test func `every banned call is found`() {
         for entry in SourceRules.bannedInSources {
             let findings = SourceRules.bannedCalls(
