@@ -1,4 +1,5 @@
 // podnet bridge: ports and forwarding entries of a node's bridge and VXLAN device, as iproute2's bridge shows them.
+// The words behind NODE are those of bridge(8), as far as podnet has an answer.
 
 import ArgumentParser
 import Rendering

@@ -1,4 +1,5 @@
 // podnet conntrack: the connection table of a node, as conntrack -L shows it.
+// The summary goes to standard error, as the tool's does.
 
 import ArgumentParser
 import Rendering

@@ -1,4 +1,5 @@
 // podnet get: the objects of the realised cluster, as kubectl get shows them.
+// Thin: which objects and in which words is ObjectListing's, how they look PrintedObject's.
 
 import ArgumentParser
 import Rendering

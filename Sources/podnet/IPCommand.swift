@@ -1,4 +1,5 @@
 // podnet ip: links, addresses, routes, rules and neighbors of a network namespace, as iproute2's ip shows them.
+// The words behind OWNER are those of ip(8), as far as podnet has an answer.
 
 import ArgumentParser
 import Kubernetes

@@ -1,4 +1,5 @@
 // podnet rules: what iptables-save prints on a node.
+// The rules are those packets meet in the simulation; what iptables would print of them is Ruleset's.
 
 import Addressing
 import ArgumentParser

@@ -13,6 +13,21 @@ extension JSONValue {
         }
     }
 
+    /// The text as `kubectl -o json` indents it. What YAML takes for a line break or for no text at all is escaped:
+    /// one reader reads both.
+    package func manifestText() -> String {
+        var result = ""
+        for scalar in text(indent: 4).unicodeScalars {
+            if YAML.isPrintable(scalar) || scalar == "\n" {
+                result.unicodeScalars.append(scalar)
+            } else {
+                let digits = String(scalar.value, radix: 16)
+                result += "\\u" + String(repeating: "0", count: max(0, 4 - digits.utf8.count)) + digits
+            }
+        }
+        return result
+    }
+
     /// The value as one YAML document, ending with a newline. Lists stand as deep as the name they belong to.
     package func yamlText() -> String {
         var text = ""
@@ -116,7 +131,7 @@ private enum YAML {
     }
 
     /// May stand in a document as it is (YAML 1.1 c-printable without the line separators).
-    private static func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
+    static func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
         case 0x20...0x7e, 0xa0...0x2027, 0x202a...0xd7ff, 0xe000...0xfefe, 0xff00...0xfffd, 0x1_0000...0x10_ffff: true
         default: false

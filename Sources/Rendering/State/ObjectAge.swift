@@ -4,10 +4,7 @@
 
 /// The instant ages are counted to, in seconds since 1970.
 struct AgeClock {
-    /// 2026-01-01T00:00:00Z.
-    static let startOfVirtualTime = 1_767_225_600
-
-    private(set) var now = AgeClock.startOfVirtualTime
+    private(set) var now = Int(CaptureSelection.defaultStartTime / 1_000_000_000)
 
     /// Takes the instant for the present if it is the latest so far.
     mutating func see(_ timestamp: String?) {

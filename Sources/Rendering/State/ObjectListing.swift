@@ -122,7 +122,7 @@ public struct ObjectListing {
         case .name: answer.output = found.map { $0.resource.qualifiedSingular + "/" + $0.key.name + "\n" }.joined()
         case .yaml: answer.output = found.isEmpty && !answer.isComplete ? "" : document(found, question).yamlText()
         case .json:
-            answer.output = found.isEmpty && !answer.isComplete ? "" : document(found, question).text(indent: 4) + "\n"
+            answer.output = found.isEmpty && !answer.isComplete ? "" : document(found, question).manifestText() + "\n"
         }
         return answer
     }

@@ -48,7 +48,8 @@ extension NamespaceState {
         add("table", table)
         if route.origin != .boot { add("protocol", route.origin.rawValue) }
         switch route.scope {
-        case .universe: break
+        // A route that leads nowhere has no scope.
+        case _ where route.link == nil, .universe: break
         case .link: add("scope", "link")
         case .host: add("scope", "host")
         }
