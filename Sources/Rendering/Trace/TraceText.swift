@@ -60,10 +60,20 @@ public struct TraceText: Sendable {
         return headers
     }
 
+    /// What kind of no a packet is: an ICMP error, a reset; nil for any other packet.
+    private func refusal(_ headers: HeaderSummary) -> String? {
+        switch headers.protocol {
+        case .icmp where headers.detail != 0 && headers.detail != 8:
+            "ICMP \(icmpText(type: headers.detail, code: headers.code))"
+        case .tcp where headers.detail & 0x04 != 0: "RST"
+        default: nil
+        }
+    }
+
     private func section(_ name: String, _ trace: PacketTrace, title: HeaderSummary?) -> [String] {
         var lines: [String] = []
         if level == .minimal {
-            lines.append(name)
+            lines.append(name + (title.flatMap(refusal).map { " " + $0 } ?? ""))
         } else {
             lines.append("")
             lines.append(bold(name) + "  " + (title.map(packetText) ?? "never reached a link"))
