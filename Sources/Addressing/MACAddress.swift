@@ -1,4 +1,5 @@
-// 48-bit Ethernet addresses (IEEE 802) as one number.
+// 48-bit Ethernet addresses (IEEE 802) as one number, with the colon-separated text form `ip link` prints.
+// No EUI-64 and no vendor names.
 
 /// An Ethernet address, for example `02:00:00:00:00:01`.
 public struct MACAddress: Hashable, Comparable, Sendable, BitwiseCopyable {

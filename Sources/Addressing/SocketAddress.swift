@@ -1,4 +1,5 @@
 // An address with a port, and the protocol numbers that give ports a meaning (IANA protocol numbers).
+// The text forms are those of `ss` and of URLs: IPv6 addresses stand in brackets.
 
 /// An IP protocol number, for example 6 for TCP.
 public struct IPProtocol: RawRepresentable, Hashable, Comparable, Sendable, BitwiseCopyable {

@@ -1,5 +1,6 @@
 // The objects of one cluster, by kind, in input order: what etcd holds, without versions and watches.
-// Lookups by namespace and name go through an index; iteration is always array order, so output never depends on hashing.
+// Lookups by namespace and name go through an index; iteration is always array order, so output never depends on
+// hashing.
 
 internal import Addressing
 

@@ -1,4 +1,5 @@
-// Applications at work: news from sockets comes in, and what they do about it goes out.
+// Applications at work: news from sockets comes in, and what they do about it goes out. Whatever they send is noted as
+// caused by the packet that brought the news.
 
 internal import Addressing
 internal import Netstack

@@ -1,5 +1,5 @@
-// What runs in pods and on hosts: an HTTP server behind every TCP listener, a UDP echo behind every UDP listener, and the
-// client of a flow. Applications think for a moment of virtual time before they act, so that the kernels' own
+// What runs in pods and on hosts: an HTTP server behind every TCP listener, a UDP echo behind every UDP listener, and
+// the client of a flow. Applications think for a moment of virtual time before they act, so that the kernels' own
 // answers (acknowledgments above all) are on the wire first, as on a real machine.
 
 internal import Addressing

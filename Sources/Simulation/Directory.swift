@@ -1,4 +1,5 @@
 // Which namespace belongs to whom: ids are given once for every node, pod and host, before anything is built.
+// The order is that of the objects, so ids do not depend on what a run touches.
 
 internal import Addressing
 internal import Kubernetes

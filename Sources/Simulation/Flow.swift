@@ -1,4 +1,5 @@
 // A flow: one client asks one thing of one address and hears an answer, an error or nothing.
+// One request and one response; connections that are kept open are not modelled.
 
 public import Addressing
 public import Netstack

@@ -1,5 +1,5 @@
-// What happened to one packet, in the words a person reads: hops (a tap saw the packet), the steps between them, and one
-// final disposition. Assembled from the path events of a run; names and rule texts are looked up here.
+// What happened to one packet, in the words a person reads: hops (a tap saw the packet), the steps between them, and
+// one final disposition. Assembled from the path events of a run; names and rule texts are looked up here.
 
 public import Addressing
 public import Netstack

@@ -1,4 +1,5 @@
 // The wire all nodes and hosts hang on: one learning switch with a constant delay, and loss if asked for.
+// Learned addresses do not age, and there is neither VLAN nor spanning tree.
 
 internal import Addressing
 internal import Netstack

@@ -1,4 +1,5 @@
-// ICMP of both families and IGMP in tcpdump's words. See PacketDescription.swift.
+// ICMP of both families and IGMP in tcpdump's words (print-icmp.c, print-icmp6.c, print-igmp.c).
+// See PacketDescription.swift.
 
 import Addressing
 

@@ -1,4 +1,5 @@
-// The TCP header (RFC 9293 section 3.1, ECN bits RFC 3168). Options are read and written by TCPOptions.
+// The TCP header (RFC 9293 section 3.1, ECN bits RFC 3168).
+// Options are read and written by TCPOptions.
 
 /// The control bits.
 public struct TCPFlags: OptionSet, Hashable, Sendable, BitwiseCopyable {

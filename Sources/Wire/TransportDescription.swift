@@ -1,4 +1,5 @@
-// TCP, UDP, SCTP and what is inside UDP, in tcpdump's words. See PacketDescription.swift.
+// TCP, UDP, SCTP and what is inside UDP, in tcpdump's words (print-tcp.c, print-udp.c, print-sctp.c).
+// See PacketDescription.swift.
 
 import Addressing
 

@@ -1,4 +1,5 @@
-// podnet capture: the frames of a flow, as tcpdump on every interface would have seen them.
+// podnet capture: the frames of a flow, as tcpdump on every interface would have seen them. What goes into the file is
+// decided in Rendering/Captures; how it is written in the Capture target.
 
 import ArgumentParser
 import Capture

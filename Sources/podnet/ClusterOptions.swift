@@ -1,4 +1,5 @@
-// The options every command shares: which objects, which namespace, which seed.
+// The options every command shares: which objects, which namespace, which seed. Warnings and errors about the input are
+// printed here, the same for all commands.
 
 public import ArgumentParser
 import Glibc

@@ -16,7 +16,7 @@ struct Get: ParsableCommand {
             What -o yaml and -o json print can be read again with -f. AGE counts to the start of virtual time, or to \
             the newest creationTimestamp of the input when that is later.
 
-            Exit code 0: shown. 1: a name was not found. 2: wrong input.
+            Exit code 0: shown. 1: a name was not found. 2: wrong input. 64: there is no such kind.
             """)
 
     enum Output: String, ExpressibleByArgument, CaseIterable {
@@ -26,7 +26,7 @@ struct Get: ParsableCommand {
     @Argument(help: ArgumentHelp("The kind, and the names; no name means all.", valueName: "kind"))
     var words: [String]
     @Flag(name: [.customShort("A"), .long], help: "Look in all namespaces.") var allNamespaces = false
-    @Option(name: .shortAndLong, help: "wide, name, yaml or json; without it, a table.") var output: Output?
+    @Option(name: .shortAndLong, help: "How to print; without it, a table.") var output: Output?
     @Option(name: [.customShort("l"), .long], help: "Only objects with these labels, such as app=web,tier!=cache.")
     var selector: String?
     @Flag(help: "Add a column with the labels.") var showLabels = false

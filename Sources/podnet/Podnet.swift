@@ -1,5 +1,5 @@
-// The command line: parse arguments, call the library, print. Results go to standard output, everything else to standard
-// error; exit codes are 0 yes, 1 no, 2 wrong input, 64 wrong usage.
+// The command line: parse arguments, call the library, print. Results go to standard output, everything else to
+// standard error; exit codes are 0 yes, 1 no, 2 wrong input, 64 wrong usage.
 
 import ArgumentParser
 

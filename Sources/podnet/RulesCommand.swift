@@ -30,9 +30,9 @@ struct Rules: ParsableCommand {
     }
 
     @Argument(help: "The node.") var node: String
-    @Option(help: "Only what this agent wrote: kube-proxy, flannel, portmap or kubelet.") var agent: Agent?
-    @Option(help: "ipv4 or ipv6.") var family = Family.ipv4
-    @Option(name: .shortAndLong, help: "Only this table: filter, nat, mangle, raw or security.") var table: Table?
+    @Option(help: "Only what this agent wrote.") var agent: Agent?
+    @Option(help: "iptables or ip6tables.") var family = Family.ipv4
+    @Option(name: .shortAndLong, help: "Only this table.") var table: Table?
     @OptionGroup var cluster: ClusterOptions
 
     func run() throws {

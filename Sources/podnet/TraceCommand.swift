@@ -1,4 +1,5 @@
-// podnet trace: what happens to a request, hop by hop.
+// podnet trace: what happens to a request, hop by hop. The texts are made in Rendering/Trace.
+// Here stand the arguments, and the exit codes for yes, no and wrong input.
 
 import Addressing
 import ArgumentParser

@@ -1,4 +1,5 @@
-// Spans of time and shares as text: Go's duration spelling (`10us`, `1m30s`) and per cent.
+// Spans of time and shares as text: Go's duration spelling (`10us`, `1m30s`, time.ParseDuration) and per cent.
+// Fractions finer than the result's unit are cut off.
 
 /// The nanoseconds a Go duration stands for, or nil if it is none: `10us`, `1.5s`, `1h30m`, `0`.
 public func nanoseconds(duration text: some StringProtocol) -> Int64? {

@@ -1,5 +1,5 @@
-// Who stands behind a Service (k8s.io/api discovery/v1 EndpointSlice, and core/v1 Endpoints that older input still has).
-// A legacy Endpoints object is mirrored into slices when no slice exists for its Service.
+// Who stands behind a Service (k8s.io/api discovery/v1 EndpointSlice, and core/v1 Endpoints that older input still
+// has). A legacy Endpoints object is mirrored into slices when no slice exists for its Service.
 
 public import Addressing
 

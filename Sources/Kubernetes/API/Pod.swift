@@ -1,4 +1,5 @@
-// Pods (k8s.io/api core/v1): what the scheduler, the endpoint slice controller, the CNI plugin and kubectl's columns read.
+// Pods (k8s.io/api core/v1): what the scheduler, the endpoint slice controller, the CNI plugin and kubectl's columns
+// read.
 // Left out: volumes, environment, security context, probe parameters (only whether a readiness probe is there).
 
 public import Addressing

@@ -1,4 +1,5 @@
-// Namespaces, nodes, ConfigMaps and NetworkPolicies.
+// Namespaces, nodes, ConfigMaps and NetworkPolicies (k8s.io/api core/v1, networking/v1): the fields podnet keeps.
+// Everything else in them is skipped without a word.
 
 import Kubernetes
 

@@ -1,4 +1,5 @@
 // Objects that stand for many pods (apps, batch, and the older extensions group, whose fields have the same names).
+// Rollout strategies are not read: only the end of a rollout is modelled.
 
 import Kubernetes
 

@@ -1,4 +1,5 @@
 // What kube-proxy knows of the node it runs on: names, addresses, labels and two facts about the kernel.
+// Mirrors what cmd/kube-proxy gathers from its own Node object and from the interfaces.
 
 public import Addressing
 public import Kubernetes

@@ -1,4 +1,5 @@
 // The parts all manifests share, as the API server writes them: metadata, selectors, pod templates, conditions.
+// managedFields and generation are not kept and so not written.
 
 internal import Kubernetes
 

@@ -1,4 +1,5 @@
 // Pods as manifests (k8s.io/api core/v1): the fields Kubernetes/API/Pod.swift keeps, defaults written out.
+// Volumes, environments and commands are not kept and so not written.
 
 internal import Addressing
 internal import Kubernetes

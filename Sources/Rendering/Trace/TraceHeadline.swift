@@ -113,9 +113,8 @@ extension FlowTrace {
         }
         var parts = ["unreachable at \(place)", reason.rawValue, blame(reason, rule)]
         if let reply, let headers = reply.first, headers.protocol == .icmp {
-            parts.append(
-                "ICMP \(icmpText(type: headers.detail, code: headers.code)) from \(reply.last?.source ?? headers.source)"
-            )
+            let message = icmpText(type: headers.detail, code: headers.code)
+            parts.append("ICMP \(message) from \(reply.last?.source ?? headers.source)")
         }
         return parts
     }

@@ -1,4 +1,5 @@
-// A flow's trace as JSON, after docs/schemas/trace.schema.json.
+// A flow's trace as JSON, after docs/schemas/trace.schema.json. Members that do not apply are left out; a change here
+// is a change of the schema.
 
 internal import Addressing
 internal import Netstack

@@ -1,5 +1,5 @@
-// A flow's trace as text, at three levels as ovn-trace has them: minimal (stable from run to run, for regression tests),
-// default (each hop, each change and who made it), detail (every table, chain and rule tried).
+// A flow's trace as text, at three levels as ovn-trace has them: minimal (stable from run to run, for regression
+// tests), default (each hop, each change and who made it), detail (every table, chain and rule tried).
 
 internal import Addressing
 internal import Netstack
