@@ -78,7 +78,10 @@ let package = Package(
             for: "Simulation",
             imports: ["Addressing", "Wire", "Netstack", "Kubernetes", "NodeAgents", "Simulation", "Manifests"]),
         tests(for: "Manifests", imports: ["Addressing", "Kubernetes", "Simulation", "Manifests"]),
-        tests(for: "Rendering", imports: ["Addressing", "Capture", "Simulation", "Manifests", "Rendering"]),
+        tests(
+            for: "Rendering",
+            imports: ["Addressing", "Capture", "Kubernetes", "Netstack", "Simulation", "Manifests", "Rendering"],
+            data: ["Data"]),
         tests(for: "CommandLine", imports: ["Capture", "Clibpcap", "podnet"]),
         tests(
             for: "Documentation",
