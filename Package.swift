@@ -82,7 +82,7 @@ let package = Package(
             for: "Rendering",
             imports: ["Addressing", "Capture", "Kubernetes", "Netstack", "Simulation", "Manifests", "Rendering"],
             data: ["Data"]),
-        tests(for: "CommandLine", imports: ["Capture", "Clibpcap", "podnet"]),
+        tests(for: "CommandLine", imports: ["Capture", "Clibpcap", "podnet"], data: ["Goldens"]),
         tests(
             for: "Documentation",
             imports: ["Kubernetes", "Manifests", "Netstack", "Rendering", "Simulation", "podnet"]),
