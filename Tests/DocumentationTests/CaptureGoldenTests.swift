@@ -32,6 +32,19 @@ import Testing
         }
     }
 
+    @Test func `make demo writes captures that are kept`() throws {
+        let makefile = try Page("Makefile").text
+        var flows: [String: String] = [:]
+        for match in makefile.matches(of: /(?m)^(DEMO_\w+) = (.+)$/) { flows[String(match.1)] = String(match.2) }
+        let kept = try Page("captures/README.md").lines
+        let commands = makefile.matches(of: /\$\(PODNET\) capture \$\((DEMO_\w+)\) -w (captures\/\S+)/)
+        #expect(commands.count == 2, "the captures of 'make demo' could not be read")
+        for command in commands {
+            let shown = "$ podnet capture \(flows[String(command.1)] ?? "") -w \(command.2)"
+            #expect(kept.contains(shown), "captures/README.md does not show '\(shown)'")
+        }
+    }
+
     private static func captures(in folder: URL) throws -> [String] {
         try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.contains(".pcap") }.sorted()
     }

@@ -37,8 +37,8 @@ final class Terminal {
         return Page.root.appending(path: ".build/debug")
     }()
 
-    /// What a command shows, line by line. Colour is off; blanks at the ends of lines, which `ip` prints and editors take
-    /// away, are left out, and so is tshark's remark about being run as root.
+    /// What a command shows, line by line. Colour is off. Left out are blanks at the ends of lines, which `ip` prints
+    /// and editors take away, and tshark's remark about being run as root.
     func show(_ command: String) throws -> [String] {
         var (leader, follower) = (Int32(-1), Int32(-1))
         var size = winsize(ws_row: 50, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0)
