@@ -33,6 +33,10 @@ extension NetworkNamespace {
             drop(packet, .deviceNotReady, &context)
             return
         }
+        guard packet.length >= EthernetHeader.length else {
+            drop(packet, .unhandledProtocol, &context)
+            return
+        }
         var packet = packet
         tap(packet, on: link, .ingress, &context)
         if let bridge = links[link.index].bridge {
