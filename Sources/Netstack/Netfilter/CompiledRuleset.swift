@@ -71,6 +71,8 @@ struct CompiledRule {
 
 struct CompiledChain {
     var rules: Range<Int32>
+    /// The place in `CompiledRuleset.indexes`, for long chains whose rules differ in an exact match; else -1.
+    var index: Int32
     /// Nil for user chains.
     var policy: ChainPolicy?
 }
@@ -88,6 +90,7 @@ struct CompiledRuleset {
     var rules: [CompiledRule] = []
     var matches: [CompiledMatch] = []
     var targets: [Target] = []
+    var indexes: [ChainIndex] = []
     var tables: [CompiledTable] = TableName.allCases.map { _ in CompiledTable() }
     /// Some rule needs connection tracking, or NAT does: the kernel then tracks every packet of the namespace.
     var tracksConnections = false
@@ -102,7 +105,11 @@ struct CompiledRuleset {
         for (position, chain) in table.chains.enumerated() {
             let first = Int32(rules.count)
             for rule in chain.rules { rules.append(compile(rule, in: table)) }
-            tables[number].chains.append(CompiledChain(rules: first..<Int32(rules.count), policy: chain.policy))
+            let range = first..<Int32(rules.count)
+            let index = ChainIndex(range, of: rules)
+            tables[number].chains.append(
+                CompiledChain(rules: range, index: index == nil ? -1 : Int32(indexes.count), policy: chain.policy))
+            if let index { indexes.append(index) }
             guard chain.policy != nil, let hook = Hook.allCases.first(where: { $0.chainName == chain.name }) else {
                 continue
             }

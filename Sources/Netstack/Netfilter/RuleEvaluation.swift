@@ -57,11 +57,17 @@ extension NetworkNamespace {
         var chain = entry
         var position = table.chains[Int(entry)].rules.lowerBound
         var callers: [(chain: Int32, position: Int32)] = []
+        // Whoever asks for the rules that did not match gets them all.
+        let usesIndexes = !context.recording.keepsRuleMisses
         // The kernel bounds jumps by its jump stack; loops cannot be loaded, so this only guards hostile rulesets.
         var budget = 1_000_000
         while budget > 0 {
             budget -= 1
             let current = table.chains[Int(chain)]
+            if usesIndexes, current.index >= 0 {
+                let next = compiledRules.indexes[Int(current.index)].next(from: position, fields)
+                position = next ?? current.rules.upperBound
+            }
             if position >= current.rules.upperBound {
                 if let caller = callers.popLast() {
                     (chain, position) = (caller.chain, caller.position)
