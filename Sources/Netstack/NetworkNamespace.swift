@@ -85,13 +85,15 @@ public struct NetworkNamespace: Sendable {
     public mutating func addAddress(
         _ address: InterfaceAddress, to link: LinkID, scope: RouteScope = .universe, broadcast: IPv4Address? = nil
     ) {
-        links[link.index].addresses.append(Link.Address(address, scope: scope, broadcast: broadcast))
         let prefix = address.prefix
+        // Of several addresses in one subnet only the first brings the subnet's routes (IFA_F_SECONDARY).
+        let isSecondary = links[link.index].addresses.contains { $0.interface.prefix == prefix }
+        links[link.index].addresses.append(Link.Address(address, scope: scope, broadcast: broadcast))
         localTable.replace(
             Route(
                 IPPrefix(host: address.address), kind: .local, link: link, scope: .host,
                 preferredSource: address.address, origin: .kernel))
-        guard !prefix.isHost else { return }
+        guard !prefix.isHost, !isSecondary else { return }
         if links[link.index].isLoopback {
             localTable.replace(
                 Route(
