@@ -29,19 +29,12 @@ extension NetworkNamespace {
             case .route(let route) where route.egress == bridge && route.kind == .unicast:
                 sendBridgedDNAT(packet, nextHop: route.nextHop(translated), port: port, bridge: bridge, &context)
                 return
-            case .unreachable(_, .forwardingDisabled):
-                // Switching needs no ip_forward.
-                if case .route(let route) = routeOutput(translated), route.egress == bridge {
-                    sendBridgedDNAT(packet, nextHop: route.nextHop(translated), port: port, bridge: bridge, &context)
-                } else {
-                    drop(packet, .forwardingDisabled, &context)
-                }
-                return
-            case .unreachable(_, let reason):
+            case .unreachable(_, let reason) where reason != .forwardingDisabled && reason != .noInputRoute:
                 drop(packet, reason, &context)
                 return
-            case .route:
-                // To be routed: the frame now is for the bridge device itself.
+            case .route, .unreachable:
+                // To be routed, or refused by ip_error as what has no route and what may not be forwarded: the frame
+                // now is for the bridge device itself.
                 context.arena.storeMAC(links[bridge.index].hardwareAddress, packet, 0)
                 packet.type = .host
             }
