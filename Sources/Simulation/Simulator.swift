@@ -108,9 +108,8 @@ public struct Simulator: ~Copyable {
     /// Runs until nothing is under way: no frame, no application about to act, no transport waiting for an answer.
     public mutating func runUntilQuiet(limit: Nanoseconds = 600_000_000_000) {
         let end = context.now + limit
-        while step(before: end) {
-            if isQuiet { return }
-        }
+        settle()
+        while !isQuiet, step(before: end) {}
     }
 
     /// Runs everything up to and including an instant.
