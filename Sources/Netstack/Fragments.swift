@@ -183,6 +183,8 @@ extension NetworkNamespace {
             flags: largestWithDF == largest ? IPv4Header.dontFragmentBit : 0, &context)
         for fragment in entry.fragments { context.consume(fragment.packet, in: id) }
         whole.bridge.largestFragment = UInt16(clamping: largest)
+        whole.fragmentSize = UInt16(clamping: largest)
+        whole.ignoresDontFragment = true
         return whole
     }
 

@@ -19,7 +19,9 @@ extension NetworkNamespace {
         else { return }
         let `protocol` = context.arena.load8(packet, networkOffset + IPv4Header.Offset.protocol)
         if `protocol` == IPProtocol.icmp.rawValue, isICMPError(packet, at: networkOffset, context) { return }
-        guard case .route(let route) = routeOutput(source) else { return }
+        guard case .route(let route) = routeOutput(source), mayAnswer(source, kind, by: route, context.now) else {
+            return
+        }
         // Only an answer for a packet addressed to this host comes from the address it was sent to.
         let own = isLocal(destination) ? destination : sourceAddress(for: route)
         guard let own, let ownIPv4 = own.ipv4, let target = source.ipv4 else { return }
@@ -57,21 +59,34 @@ extension NetworkNamespace {
     /// Tells an on-link sender of the better next hop (ip_rt_send_redirect), at most a few times.
     mutating func sendRedirect(about packet: Packet, _ route: RouteResult, _ context: inout PathContext) {
         let source = sourceAddress(packet, context)
-        let now = context.now
-        var known = redirects[source]
-        // After 20 seconds of silence it begins anew (ip_rt_redirect_silence).
-        if let last = known?.last, now > last + 20_480_000_000 { known = nil }
-        if let known {
-            guard known.count < 9 else {
-                redirects[source] = (now, known.count)
-                return
-            }
-            guard now > known.last + 20_000_000 << Nanoseconds(known.count) else { return }
-        }
-        redirects[source] = (now, (known?.count ?? 0) + 1)
         let gateway = route.nextHop(destinationAddress(packet, context))
         guard let router = gateway.ipv4 else { return }
-        sendICMPError(about: packet, .redirectHost, restOfHeader: router.rawValue, &context)
+        var peer = answeredPeers[source] ?? AnsweredPeer(now: context.now)
+        if peer.mayHearRedirect(at: context.now) {
+            sendICMPError(about: packet, .redirectHost, restOfHeader: router.rawValue, &context)
+            peer.last = context.now
+            peer.redirects += 1
+        }
+        answeredPeers[source] = peer
+    }
+
+    /// Errors that say a packet cannot be delivered go out once a second an address, six at most in a row
+    /// (icmpv4_xrlim_allow with the default icmp_ratemask). Loopback is free.
+    private mutating func mayAnswer(
+        _ address: IPAddress, _ kind: ICMPv4Kind, by route: RouteResult, _ now: Nanoseconds
+    ) -> Bool {
+        let isLimited = kind.type == ICMPv4Kind.hostUnreachable.type || kind.type == ICMPv4Kind.timeToLiveExceeded.type
+        guard isLimited, kind != .fragmentationNeeded, !links[route.egress.index].isLoopback else { return true }
+        var peer = answeredPeers[address] ?? AnsweredPeer(now: now)
+        defer { answeredPeers[address] = peer }
+        return peer.takeToken(burst: 6, at: now)
+    }
+
+    /// What a router has no route for is answered less often still (ip_error).
+    mutating func mayAnswerUnroutable(_ address: IPAddress, _ now: Nanoseconds) -> Bool {
+        var peer = answeredPeers[address] ?? AnsweredPeer(now: now)
+        defer { answeredPeers[address] = peer }
+        return peer.takeToken(burst: 5, at: now)
     }
 
     /// An ICMP message for this host (icmp_rcv).
@@ -149,21 +164,23 @@ extension NetworkNamespace {
         else { return }
         let local = SocketAddress(quoted.source, quoted.sourcePort)
         let remote = SocketAddress(quoted.destination, quoted.destinationPort)
+        let mtu = kind == .fragmentationNeeded ? context.arena.load16(packet, transport + 6) : nil
         switch quoted.protocol {
         case .tcp:
             if let socket = sockets.tcpSocket(local: local, remote: remote) {
-                let mtu =
-                    kind == .fragmentationNeeded ? context.arena.load16(packet, transport + 6) : nil
+                if let mtu { learnPathMTU(Int(mtu), to: quoted.destination, at: context.now) }
                 tcpError(socket, error, nextHopMTU: mtu, &context)
             }
         case .udp:
             // Unreachable hosts and networks are soft errors, which datagram sockets do not hear of.
             let isHard = error == .connectionRefused || error == .protocolUnreachable || error == .messageTooLong
             if isHard, let socket = sockets.udpSocket(local: local, remote: remote) {
+                if let mtu { learnPathMTU(Int(mtu), to: quoted.destination, at: context.now) }
                 context.notify(socket, in: id, .failed(error))
             }
         case .icmp:
             if let socket = sockets.echoSocket(identifier: quoted.sourcePort) {
+                if let mtu { learnPathMTU(Int(mtu), to: quoted.destination, at: context.now) }
                 context.notify(socket, in: id, .failed(error))
             }
         default: break
@@ -190,5 +207,40 @@ extension SocketError {
             }
             self = .hostUnreachable
         }
+    }
+}
+
+/// How often an address was told of errors (struct inet_peer). Redirects and errors share the state: a sender that
+/// is sent a redirect has its tokens taken away and hears of no error.
+struct AnsweredPeer {
+    /// Time saved up; one answer costs a second.
+    private var tokens: Nanoseconds = 0
+    var last: Nanoseconds
+    var redirects = 0
+
+    /// A new entry may be answered at once.
+    init(now: Nanoseconds) { last = now - 60_000_000_000 }
+
+    /// inet_peer_xrlim_allow
+    mutating func takeToken(burst: Nanoseconds, at now: Nanoseconds) -> Bool {
+        let cost: Nanoseconds = 1_000_000_000
+        tokens = min(tokens + now - last, burst * cost)
+        last = now
+        guard tokens >= cost else { return false }
+        tokens -= cost
+        return true
+    }
+
+    /// ip_rt_send_redirect: nine times at growing distance, anew after 20 seconds of silence.
+    mutating func mayHearRedirect(at now: Nanoseconds) -> Bool {
+        if now > last + 20_480_000_000 {
+            tokens = 0
+            redirects = 0
+        }
+        guard redirects < 9 else {
+            last = now
+            return false
+        }
+        return redirects == 0 || now > last + 20_000_000 << Nanoseconds(redirects)
     }
 }

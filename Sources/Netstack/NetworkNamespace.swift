@@ -25,8 +25,9 @@ public struct NetworkNamespace: Sendable {
     var recentLists: [String: [IPAddress: Nanoseconds]] = [:]
     var identifications: [IdentificationKey: IdentificationGenerator] = [:]
     var reassembly = ReassemblyQueue()
-    /// Senders told of a better next hop: when last, and how often.
-    var redirects: [IPAddress: (last: Nanoseconds, count: Int)] = [:]
+    var pathMTUs: [IPAddress: PathMTU] = [:]
+    /// What bounds the ICMP errors each address gets.
+    var answeredPeers: [IPAddress: AnsweredPeer] = [:]
 
     public init(id: NamespaceID, name: String) {
         self.id = id

@@ -64,6 +64,11 @@ public struct Packet: BitwiseCopyable, Sendable {
     var isLocal = false
     /// A hash drawn by the sending socket, which chooses the VXLAN source port; 0 when the headers decide.
     var flowHash: UInt32 = 0
+    /// May be fragmented here although it says DF: its socket sets DF to learn the path's MTU, not to forbid
+    /// fragments, or it was joined from fragments that said so (skb->ignore_df).
+    var ignoresDontFragment = false
+    /// The size of the fragments a packet was joined from, which it still carries along (frag_list).
+    var fragmentSize: UInt16 = 0
     /// `ip_forward` found that the sender could have gone straight to the next hop.
     var wantsRedirect = false
 
@@ -76,6 +81,8 @@ public struct Packet: BitwiseCopyable, Sendable {
         connectionState = .none
         bridge = BridgeNetfilterState()
         isLocal = false
+        ignoresDontFragment = false
+        fragmentSize = 0
         wantsRedirect = false
         flowHash = 0
     }

@@ -80,6 +80,8 @@ extension NetworkNamespace {
         if packet.bridge.prerouted {
             // The bridge has run PREROUTING for this packet (ip_sabotage_in).
             packet.bridge.prerouted = false
+            // ip_rcv clears what IP knew of the packet: what fits leaves whole although it came in fragments.
+            packet.bridge.largestFragment = 0
         } else {
             guard hook(.prerouting, &packet, ingress: link, egress: nil, &context) else { return }
         }
@@ -114,7 +116,9 @@ extension NetworkNamespace {
         let (verdict, sourceIsOnlink) = routeInput(destination: destination, source: source, ingress: link)
         switch verdict {
         case .unreachable(let answer, let reason):
-            if let answer, packet.type == .host { sendICMPError(about: packet, answer, &context) }
+            if let answer, packet.type == .host, mayAnswerUnroutable(source, context.now) {
+                sendICMPError(about: packet, answer, &context)
+            }
             drop(packet, reason, &context)
         case .route(let route):
             context.record(
@@ -157,9 +161,9 @@ extension NetworkNamespace {
 
     /// DF forbids it, unless the packet came in fragments that fit (ip_exceeds_mtu).
     private func mayNotFragment(_ packet: Packet, mtu: Int, _ context: borrowing PathContext) -> Bool {
-        let largest = Int(packet.bridge.largestFragment)
-        return context.arena.load16(packet, networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
-            & IPv4Header.dontFragmentBit != 0 && (largest == 0 || largest > mtu)
+        let flags = context.arena.load16(packet, networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
+        return flags & IPv4Header.dontFragmentBit != 0
+            && (!packet.ignoresDontFragment || Int(packet.bridge.largestFragment) > mtu)
     }
 
     // MARK: from here
@@ -177,7 +181,7 @@ extension NetworkNamespace {
         let translated = destinationAddress(packet, context)
         if translated != destination || packet.mark != mark {
             // NAT or a mark may lead elsewhere (ip_route_me_harder).
-            guard case .route(let other) = routeOutput(translated) else {
+            guard case .route(let other) = routeOutput(translated), mayLeave(packet, by: other, context) else {
                 drop(packet, .noOutputRoute, &context)
                 return false
             }
@@ -191,15 +195,22 @@ extension NetworkNamespace {
         return true
     }
 
+    /// Packets from 127.0.0.0/8 leave the host only with route_localnet (__mkroute_output).
+    private func mayLeave(_ packet: Packet, by route: RouteResult, _ context: borrowing PathContext) -> Bool {
+        sysctls.routeLocalnet || links[route.egress.index].isLoopback || !sourceAddress(packet, context).isLoopback
+    }
+
     /// ip_output: POSTROUTING, then fragments if it must be, then the neighbor.
     private mutating func ipOutput(_ packet: Packet, by route: RouteResult, _ context: inout PathContext) {
         var packet = packet
         guard hook(.postrouting, &packet, ingress: nil, egress: route.egress, &context) else { return }
-        let nextHop = route.nextHop(destinationAddress(packet, context))
-        let mtu = links[route.egress.index].mtu
-        let largest = Int(packet.bridge.largestFragment)
+        let destination = destinationAddress(packet, context)
+        let nextHop = route.nextHop(destination)
+        let mtu =
+            packet.isLocal
+            ? pathMTU(to: destination, by: route, at: context.now) : links[route.egress.index].mtu
         // What came in fragments leaves in fragments, none larger than the largest.
-        guard packet.length - networkOffset > mtu || largest > 0 else {
+        guard packet.length - networkOffset > mtu || packet.bridge.largestFragment > 0 else {
             sendToNeighbor(packet, nextHop: nextHop, on: route.egress, &context)
             return
         }
@@ -208,7 +219,8 @@ extension NetworkNamespace {
             drop(packet, .packetTooBig, &context)
             return
         }
-        for fragment in fragments(of: packet, mtu: largest == 0 ? mtu : min(mtu, largest), &context) {
+        let size = Int(packet.fragmentSize)
+        for fragment in fragments(of: packet, mtu: size == 0 ? mtu : min(mtu, size), &context) {
             sendToNeighbor(fragment, nextHop: nextHop, on: route.egress, &context)
         }
     }

@@ -50,6 +50,8 @@ extension NetworkNamespace {
         outer.connectionState = .none
         outer.bridge = BridgeNetfilterState()
         outer.mark = 0
+        outer.ignoresDontFragment = false
+        outer.fragmentSize = 0
         context.arena.advance(&outer, by: -overhead)
         let transport = networkOffset + IPv4Header.length
         let datagramLength = outer.length - transport

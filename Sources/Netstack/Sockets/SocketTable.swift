@@ -216,10 +216,13 @@ extension NetworkNamespace {
         } else {
             identification = nextIdentification(from: source, to: remote.address, .udp, &context)
         }
-        let fits = payload.count + UDPHeader.length + IPv4Header.length <= links[route.egress.index].mtu
+        let fits =
+            payload.count + UDPHeader.length + IPv4Header.length
+            <= pathMTU(to: remote.address, by: route, at: context.now)
         var packet = context.arena.allocate(
             length: networkOffset + IPv4Header.length + UDPHeader.length + payload.count, id: context.newPacketID())
         packet.flowHash = socket.flowHash
+        packet.ignoresDontFragment = true
         let timeToLive = socket.timeToLive ?? UInt8(sysctls.defaultTimeToLive)
         context.arena.withMutableBytes(packet) { bytes in
             bytes.storeUInt16(EtherType.ipv4.rawValue, at: 12)
@@ -253,8 +256,9 @@ extension NetworkNamespace {
         // ping sends 56 octets: a time stamp of 16, then a counting pattern.
         let payload = (0..<56).map { $0 < 16 ? 0 : UInt8($0) }
         let identification = nextIdentification(from: source, to: target, .icmp, &context)
-        let packet = context.arena.allocate(
+        var packet = context.arena.allocate(
             length: networkOffset + IPv4Header.length + 8 + payload.count, id: context.newPacketID())
+        packet.ignoresDontFragment = true
         let hops = timeToLive ?? UInt8(sysctls.defaultTimeToLive)
         context.arena.withMutableBytes(packet) { bytes in
             bytes.storeUInt16(EtherType.ipv4.rawValue, at: 12)

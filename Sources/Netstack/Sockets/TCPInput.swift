@@ -60,7 +60,7 @@ extension NetworkNamespace {
         _ header: TCPHeader, at listener: SocketID, local: SocketAddress, remote: SocketAddress,
         _ context: inout PathContext
     ) {
-        let segmentSize = advertisedSegmentSize(towards: remote.address)
+        let segmentSize = advertisedSegmentSize(towards: remote.address, at: context.now)
         let usesTimestamps = header.options.timestamps != nil
         var connection = TCPConnection(
             state: .synReceived, initialSequence: initialSequence(local, remote, context),

@@ -28,7 +28,7 @@ extension NetworkNamespace {
         to remote: SocketAddress, timeToLive: UInt8? = nil, _ context: inout PathContext
     ) throws(SocketError) -> SocketID {
         let local = try localEnd(.tcp, for: remote, &context)
-        let segmentSize = advertisedSegmentSize(towards: remote.address)
+        let segmentSize = advertisedSegmentSize(towards: remote.address, at: context.now)
         var connection = TCPConnection(
             state: .synSent, initialSequence: initialSequence(local, remote, context),
             advertisedSegmentSize: segmentSize,
@@ -90,9 +90,9 @@ extension NetworkNamespace {
     // MARK: segments
 
     /// The MSS option towards a destination: the route's MTU without the two headers.
-    func advertisedSegmentSize(towards address: IPAddress) -> UInt16 {
+    func advertisedSegmentSize(towards address: IPAddress, at now: Nanoseconds) -> UInt16 {
         guard case .route(let route) = routeOutput(address) else { return 536 }
-        let mtu = links[route.egress.index].mtu
+        let mtu = pathMTU(to: address, by: route, at: now)
         return UInt16(clamping: min(mtu, 65_535) - IPv4Header.length - TCPHeader.length)
     }
 
