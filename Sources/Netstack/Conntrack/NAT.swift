@@ -201,7 +201,9 @@ extension NetworkNamespace {
             ? (before.sourcePort, target.sourcePort) : (before.destinationPort, target.destinationPort)
         guard let newIPv4 = new.ipv4 else { return }
         let isQuote = offset != networkOffset
-        let hasChecksum = TransportChecksum.offset(of: `protocol`).map { packet.length >= transport + $0 + 2 } ?? false
+        let checksumWidth = `protocol` == .sctp ? 4 : 2
+        let hasChecksum =
+            TransportChecksum.offset(of: `protocol`).map { packet.length >= transport + $0 + checksumWidth } ?? false
         context.arena.withMutableBytes(packet) { bytes in
             if old != new {
                 IPv4Header.replaceAddress(&bytes, at: offset, position: position, with: newIPv4)
