@@ -74,13 +74,14 @@ final class NamespaceHarness {
     }
 
     /// Two namespaces joined by a veth pair `eth0`, with .1 and .2 of 10.0.0.0/24.
-    static func pair(seed: UInt64 = 1, mtu: Int = 1500) -> NamespaceHarness {
+    static func pair(seed: UInt64 = 1, mtu: Int = 1500, peerMTU: Int? = nil) -> NamespaceHarness {
         let harness = NamespaceHarness(seed: seed)
         harness.add("peer")
         for number in 0...1 {
             let peer = LinkPeer(namespace: NamespaceID(1 - number), link: LinkID(1))
             let link = harness.namespaces[number].addLink(
-                "eth0", kind: .veth(peer: peer), hardwareAddress: .station(number + 1), mtu: mtu)
+                "eth0", kind: .veth(peer: peer), hardwareAddress: .station(number + 1),
+                mtu: number == 0 ? mtu : peerMTU ?? mtu)
             harness.namespaces[number].addAddress(interface("10.0.0.\(number + 1)/24"), to: link)
             harness.namespaces[number].addPermanentNeighbor(
                 ip("10.0.0.\(2 - number)"), lladdr: .station(2 - number), on: link)
