@@ -173,7 +173,13 @@ extension NetworkNamespace {
             connection.recentTimestamp = stamps.value
             sockets[tcp: id] = connection
         }
-        if header.flags.contains(.ack) { acknowledged(header, at: id, &context) }
+        // Every segment behind the SYN acknowledges, and the first proves that the peer has seen our own.
+        guard header.flags.contains(.ack) else { return }
+        if connection.state == .synReceived, header.acknowledgment != connection.next {
+            if let remote = sockets.sockets[id.index].remote { refuse(header, id, remote, &context) }
+            return
+        }
+        acknowledged(header, at: id, &context)
         receive(payload, sequence: header.sequence, fin: header.flags.contains(.fin), at: id, &context)
         sendPending(id, &context)
     }
@@ -186,12 +192,17 @@ extension NetworkNamespace {
         connection.peerWindow = UInt32(header.window) << connection.peerWindowScale
         var newlyAcknowledged = Int(number &- connection.unacknowledged)
         guard !isBefore(number, connection.unacknowledged), newlyAcknowledged > 0 else {
+            if connection.underWay == 0 { connection.retransmissions = 0 }
             sockets[tcp: id] = connection
             return
         }
         if let timed = connection.timedSequence, !isBefore(number, timed.sequence) {
             connection.measure(context.now - timed.sent)
             connection.timedSequence = nil
+        } else if connection.retransmissions > 0, connection.usesTimestamps, let stamps = header.options.timestamps {
+            // What was sent twice is timed by the stamp the peer echoes (tcp_ack_update_rtt).
+            let milliseconds = timestamp(connection, context) &- stamps.echo
+            if milliseconds < 1 << 20 { connection.measure(Nanoseconds(milliseconds) * 1_000_000) }
         }
         connection.unacknowledged = number
         connection.retransmissions = 0

@@ -96,7 +96,7 @@ extension NetworkNamespace {
         return UInt16(clamping: min(mtu, 65_535) - IPv4Header.length - TCPHeader.length)
     }
 
-    private func timestamp(_ connection: TCPConnection, _ context: borrowing PathContext) -> UInt32 {
+    func timestamp(_ connection: TCPConnection, _ context: borrowing PathContext) -> UInt32 {
         connection.timestampOffset &+ UInt32(truncatingIfNeeded: context.now / 1_000_000)
     }
 
@@ -189,7 +189,11 @@ extension NetworkNamespace {
             if available > 0 {
                 let count = min(available, connection.segmentSize, max(window - sent, 0))
                 // A partial segment waits while the window is what cuts it.
-                guard count > 0, count == min(available, connection.segmentSize) || sent == 0 else { return }
+                guard count > 0, count == min(available, connection.segmentSize) || sent == 0 else {
+                    // A window that stays shut is asked about from time to time (tcp_check_probe_timer).
+                    if sent == 0 { setRetransmissionTimer(id, &context) }
+                    return
+                }
                 let start = connection.sendBuffer.startIndex + sent
                 let payload = connection.sendBuffer[start..<start + count]
                 let sequence = connection.next
@@ -278,8 +282,8 @@ extension NetworkNamespace {
 
     /// Nobody acknowledged in time (tcp_retransmit_timer).
     mutating func retransmissionTimer(_ id: SocketID, _ generation: UInt32, _ context: inout PathContext) {
-        guard var connection = sockets[tcp: id],
-            connection.retransmissionGeneration == generation, connection.underWay > 0
+        guard var connection = sockets[tcp: id], connection.retransmissionGeneration == generation,
+            connection.underWay > 0 || !connection.sendBuffer.isEmpty
         else { return }
         let isHandshake = connection.state == .synSent || connection.state == .synReceived
         let limit =
@@ -314,7 +318,11 @@ extension NetworkNamespace {
     mutating func retransmitFirst(_ id: SocketID, _ context: inout PathContext) {
         guard let connection = sockets[tcp: id] else { return }
         let count = min(connection.sendBuffer.count, connection.segmentSize, Int(connection.underWay))
-        if count > 0 {
+        if connection.underWay == 0 {
+            // An old number, which the peer must answer with its window (tcp_xmit_probe_skb).
+            sendSegment(
+                id, sequence: connection.unacknowledged &- 1, flags: [], isRetransmission: true, &context)
+        } else if count > 0 {
             let isLast = count == connection.sendBuffer.count
             sendSegment(
                 id, sequence: connection.unacknowledged, flags: isLast ? .psh : [],
