@@ -1,5 +1,5 @@
-// What Wireshark thinks of the captures: nothing malformed, no wrong checksum with all validation on, and in a capture of
-// one interface no sign of a TCP that misbehaves. The tests need tshark and fail without it.
+// What Wireshark thinks of the captures: nothing malformed, no wrong checksum with all validation on, and in a capture
+// of one interface no sign of a TCP that misbehaves. The tests need tshark and fail without it.
 
 import Capture
 import Foundation

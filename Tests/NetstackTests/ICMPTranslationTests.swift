@@ -1,5 +1,5 @@
-// ICMP errors about translated packets: outer addresses and quote are both set back, so that the receiver recognises its
-// own packet (nf_nat_icmp_reply_translation). The harness checks the checksums of both.
+// ICMP errors about translated packets: outer addresses and quote are both set back, so that the receiver recognises
+// its own packet (nf_nat_icmp_reply_translation). The harness checks the checksums of both.
 
 import Addressing
 import Testing

@@ -1,5 +1,5 @@
-// No packet vanishes and none is made of nothing: every copy ends in exactly one disposition, over all topologies and over
-// random flows, and the memory of all packets has been given back when the network is quiet.
+// No packet vanishes and none is made of nothing: every copy ends in exactly one disposition, over all topologies and
+// over random flows, and the memory of all packets has been given back when the network is quiet.
 
 import Addressing
 import Foundation

@@ -1,5 +1,5 @@
-// What a client hears when a request goes wrong: who sends which ICMP message with which TTL and which quote, who resets,
-// and who says nothing. The rows are measurements of a real kernel.
+// What a client hears when a request goes wrong: who sends which ICMP message with which TTL and which quote, who
+// resets, and who says nothing. The rows are measurements of a real kernel.
 
 import Addressing
 import Netstack

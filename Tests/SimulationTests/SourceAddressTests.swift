@@ -1,5 +1,5 @@
-// Which address the server sees, for every way a request can take, and where flannel and kube-proxy masquerade. The rows
-// are measurements of a real kernel with real rules.
+// Which address the server sees, for every way a request can take, and where flannel and kube-proxy masquerade. The
+// rows are measurements of a real kernel with real rules.
 
 import Addressing
 import Netstack
