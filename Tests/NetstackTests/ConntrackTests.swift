@@ -90,7 +90,8 @@ import Wire
     @Test(
         "A segment that cannot follow is INVALID and changes nothing",
         arguments: [
-            (">SA", 0), (">R", 0), (">SF", 0), (">S >SR", 1), (">S <SA >A >F", 1), (">FA", 0), (">", 0), ("<SA", 0), (">S >A", 1), (">S >FA", 1), (">S <FA", 1),
+            (">SA", 0), (">R", 0), (">SF", 0), (">S >SR", 1), (">S <SA >A >F", 1), (">FA", 0), (">", 0), ("<SA", 0),
+            (">S >A", 1), (">S >FA", 1), (">S <FA", 1),
             (">S <", 1), (">S <SA >A >SA", 1), (">S <SA >A <S", 1),
         ])
     func invalidSegments(segments: String, connections: Int) {
@@ -191,7 +192,10 @@ import Wire
         #expect(seconds(left: harness) == [30, 30])
     }
 
-    @Test("ICMP queries begin a connection, other types do not", arguments: [(8, true), (13, true), (15, true), (17, true), (0, false), (14, false), (9, false), (42, false)] as [(UInt8, Bool)])
+    @Test(
+        "ICMP queries begin a connection, other types do not",
+        arguments: [(8, true), (13, true), (15, true), (17, true), (0, false), (14, false), (9, false), (42, false)]
+            as [(UInt8, Bool)])
     func icmpTypes(type: UInt8, begins: Bool) {
         let (harness, inside, _) = router()
         harness.receive(Self.there.icmp(ICMPv4Kind(type: type), restOfHeader: 1), on: inside)

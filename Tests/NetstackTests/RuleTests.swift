@@ -137,7 +137,9 @@ func filteringRouter(_ rules: Ruleset = Ruleset(), seed: UInt64 = 1) -> (harness
     @Test("A rule matches what it says", arguments: rows)
     func matching(row: Row) {
         var rules = Ruleset()
-        if row.mark != 0 { rules[.mangle].append(Rule(target: .setMark(value: row.mark, mask: .max)), to: "PREROUTING") }
+        if row.mark != 0 {
+            rules[.mangle].append(Rule(target: .setMark(value: row.mark, mask: .max)), to: "PREROUTING")
+        }
         var rule = row.rule
         rule.target = .drop
         rules[.filter].append(rule, to: "FORWARD")

@@ -131,7 +131,8 @@ import Wire
         "Chains call, return and go as the kernel's do",
         arguments: [
             // A jump comes back, at the end of the chain or at RETURN.
-            (["A mark-1", "FORWARD A", "FORWARD mark-2"], 0b110), (["A RETURN", "A mark-1", "FORWARD A", "FORWARD mark-2"], 0b100),
+            (["A mark-1", "FORWARD A", "FORWARD mark-2"], 0b110),
+            (["A RETURN", "A mark-1", "FORWARD A", "FORWARD mark-2"], 0b100),
             // A goto does not come back here, but to the last jump.
             (["A mark-1", "FORWARD goto-A", "FORWARD mark-2"], 0b010),
             (["B mark-1", "A goto-B", "A mark-2", "FORWARD A", "FORWARD mark-3"], 0b1010),
@@ -156,7 +157,8 @@ import Wire
         "The policy decides what no rule decided",
         arguments: [
             ([], true), (["FORWARD ACCEPT"], false), (["FORWARD RETURN", "FORWARD ACCEPT"], true),
-            (["A RETURN", "FORWARD A"], true), (["A mark-1", "FORWARD goto-A"], true), (["A ACCEPT", "FORWARD goto-A"], false),
+            (["A RETURN", "FORWARD A"], true), (["A mark-1", "FORWARD goto-A"], true),
+            (["A ACCEPT", "FORWARD goto-A"], false),
         ] as [([String], Bool)])
     func policy(lines: [String], dropped: Bool) {
         #expect(run(lines, policy: .drop).dropped == dropped)
