@@ -47,7 +47,9 @@ struct CaptureCommand: ParsableCommand {
 
     func run() throws {
         guard CaptureOutput.Format(path: path) != nil else {
-            throw wrongInput("\(path) says no format", hint: "end it in .pcapng, .pcap or / (one .pcap per interface)")
+            throw wrongInput(
+                "'\(path)' does not say in which format to write",
+                hint: "end it in .pcapng, .pcap (one interface) or / (a folder of .pcap files)")
         }
         var selection = CaptureSelection(interfaces: interfaces)
         if let startTime, let date = date(startTime) { selection.startTime = date }
@@ -79,7 +81,7 @@ struct CaptureCommand: ParsableCommand {
             for trace in traces { print(trace.headline) }
             report(export)
         } catch let error as CaptureFileError {
-            throw wrongInput(error.description, hint: error.hint)
+            throw wrongInput("cannot \(error.operation.rawValue) '\(error.path)': \(error.reason)", hint: error.hint)
         } catch let error as UnknownInterface {
             throw wrongInput(
                 "no interface or owner is named \(error.name)",

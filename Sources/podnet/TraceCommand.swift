@@ -58,17 +58,27 @@ struct FlowOptions: ParsableArguments {
     @Option(help: "tcp, udp or icmp.") var `protocol` = "tcp"
     @Option(help: "How long the client waits for an answer, for example 4s or 500ms.") var timeout = "4s"
 
+    private var transport: IPProtocol? {
+        IPProtocol(`protocol`.lowercased()).flatMap { [.tcp, .udp, .icmp].contains($0) ? $0 : nil }
+    }
+
+    private var wait: Nanoseconds? { nanoseconds(duration: timeout).flatMap { $0 > 0 ? $0 : nil } }
+
+    func validate() throws {
+        guard transport != nil else {
+            throw ValidationError("--protocol takes tcp, udp or icmp, not '\(`protocol`)'.")
+        }
+        guard wait != nil else {
+            throw ValidationError("--timeout takes a duration such as 4s or 500ms, not '\(timeout)'.")
+        }
+    }
+
     /// The request two spellings stand for. Unknown names end the program.
     func request(
         from source: String, to destination: String, in cluster: Cluster, namespace: String,
         _ simulator: inout Simulator
     ) throws -> FlowRequest {
-        guard let transport = IPProtocol(`protocol`.lowercased()), [.tcp, .udp, .icmp].contains(transport) else {
-            throw ValidationError("--protocol takes tcp, udp or icmp, not '\(`protocol`)'.")
-        }
-        guard let wait = nanoseconds(duration: timeout), wait > 0 else {
-            throw ValidationError("--timeout takes a duration such as 4s or 500ms, not '\(timeout)'.")
-        }
+        guard let transport, let wait else { throw ExitCode.validationFailure }
         do {
             let ends = FlowEnds(cluster.objects, namespace: namespace)
             let from = try ends.source(source)

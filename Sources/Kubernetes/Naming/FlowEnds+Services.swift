@@ -288,9 +288,10 @@ extension FlowEnds {
             case .host: candidates(store.hosts)
             }
         let place = kind.isNamespaced ? " in namespace \"\(key.namespace)\"" : ""
+        let list = "podnet get \(kind.rawValue.lowercased())s\(kind.isNamespaced ? " -A" : "") lists them"
         return FlowEndError(
             text: text, message: "\(kind.short) \"\(key.name)\" not found\(place)",
-            hint: near.isEmpty ? "" : "did you mean \(near.joined(separator: " or "))?")
+            hint: near.isEmpty ? list : "did you mean \(near.joined(separator: " or "))?")
     }
 
     /// Other things of that name, or of nearly that name, in the spelling that names them.
