@@ -20,7 +20,7 @@ import Wire
     private static let back = PacketBuilder(.station(0x99), "192.0.2.9", .station(0x12), "10.0.0.2")
 
     private func states(_ harness: NamespaceHarness) -> [String] {
-        harness.steps.compactMap { if case .tracked(let states) = $0 { states.text } else { nil } }
+        harness.steps.compactMap { if case .tracked(let states) = $0 { states.description } else { nil } }
     }
 
     private func seconds(left harness: NamespaceHarness) -> [Int] {

@@ -4,7 +4,7 @@
 public import Addressing
 
 /// Connection tracking states as `-m conntrack --ctstate` names them.
-public struct ConnectionStateSet: OptionSet, Hashable, Sendable, BitwiseCopyable {
+public struct ConnectionStateSet: OptionSet, Hashable, Sendable, BitwiseCopyable, CustomStringConvertible {
     public let rawValue: UInt8
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
@@ -22,7 +22,7 @@ public struct ConnectionStateSet: OptionSet, Hashable, Sendable, BitwiseCopyable
         (.untracked, "UNTRACKED"), (.sourceTranslated, "SNAT"), (.destinationTranslated, "DNAT"),
     ]
 
-    var text: String {
+    public var description: String {
         Self.printed.filter { contains($0.0) }.map(\.1).joined(separator: ",")
     }
 }
@@ -89,7 +89,7 @@ extension Match: CustomStringConvertible {
             if let destination { text += " \(destination.sign)--dport \(portText(destination.value))" }
             return text
         case .connectionState(let states):
-            return "-m conntrack \(states.sign)--ctstate \(states.value.text)"
+            return "-m conntrack \(states.sign)--ctstate \(states.value)"
         case .mark(let mark):
             return "-m mark \(mark.sign)--mark \(mark.value.text)"
         case .addressType(let source, let destination):

@@ -131,7 +131,7 @@ public struct TraceText: Sendable {
             let text = "\(rule.table.rawValue) \(rule.chain)\(number): \(verdictText(verdict))  \(rule.text)"
             return [indent + "  " + (verdict == .noMatch ? dimmed(text) : text)]
         case .tracked(let states):
-            return level == .detail ? [indent + dimmed("conntrack: \(stateText(states))")] : []
+            return level == .detail ? [indent + dimmed("conntrack: \(states)")] : []
         case .translated(let kind, let from, let to, let rule, let chains):
             return translation(kind, from, to, rule, chains).map { indent + $0 }
         case .routed(let route, _):
@@ -205,14 +205,6 @@ public struct TraceText: Sendable {
         case .masquerade: "MASQUERADE"
         case .reject: "REJECT"
         }
-    }
-
-    private func stateText(_ states: ConnectionStateSet) -> String {
-        let names: [(ConnectionStateSet, String)] = [
-            (.invalid, "INVALID"), (.new, "NEW"), (.related, "RELATED"), (.established, "ESTABLISHED"),
-            (.untracked, "UNTRACKED"), (.sourceTranslated, "SNAT"), (.destinationTranslated, "DNAT"),
-        ]
-        return names.filter { states.contains($0.0) }.map(\.1).joined(separator: ",")
     }
 
     // MARK: endings
