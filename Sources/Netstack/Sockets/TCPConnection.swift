@@ -20,7 +20,7 @@ struct TCPConnection: Sendable {
     var unacknowledged: UInt32
     var next: UInt32
     /// Octets not yet acknowledged, the first at `unacknowledged` (after the SYN).
-    var sendBuffer: [UInt8] = []
+    var sendBuffer = SendBuffer()
     var wantsClose = false
     var finSent = false
     /// Payload octets per segment.

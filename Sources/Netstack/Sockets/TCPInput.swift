@@ -213,7 +213,7 @@ extension NetworkNamespace {
             wasAccepted = true
         }
         let finAcknowledged = connection.finSent && number == connection.next
-        connection.sendBuffer.removeFirst(min(newlyAcknowledged, connection.sendBuffer.count))
+        connection.sendBuffer.removeFirst(newlyAcknowledged)
         connection.congestionWindow += max(1, newlyAcknowledged / connection.segmentSize)
         connection.retransmissionGeneration &+= 1
         if finAcknowledged {

@@ -48,7 +48,7 @@ extension NetworkNamespace {
     /// Gives octets to a connection to send.
     package mutating func send(_ id: SocketID, _ octets: [UInt8], _ context: inout PathContext) {
         guard var connection = sockets[tcp: id], !connection.wantsClose else { return }
-        connection.sendBuffer += octets
+        connection.sendBuffer.append(octets)
         sockets[tcp: id] = connection
         sendPending(id, &context)
     }
@@ -194,8 +194,7 @@ extension NetworkNamespace {
                     if sent == 0 { setRetransmissionTimer(id, &context) }
                     return
                 }
-                let start = connection.sendBuffer.startIndex + sent
-                let payload = connection.sendBuffer[start..<start + count]
+                let payload = connection.sendBuffer[sent..<sent + count]
                 let sequence = connection.next
                 connection.next &+= UInt32(count)
                 if connection.timedSequence == nil { connection.timedSequence = (connection.next, context.now) }
@@ -326,7 +325,7 @@ extension NetworkNamespace {
             let isLast = count == connection.sendBuffer.count
             sendSegment(
                 id, sequence: connection.unacknowledged, flags: isLast ? .psh : [],
-                payload: connection.sendBuffer.prefix(count), isRetransmission: true, &context)
+                payload: connection.sendBuffer[0..<count], isRetransmission: true, &context)
         } else if connection.finSent {
             sendSegment(
                 id, sequence: connection.unacknowledged, flags: .fin, isRetransmission: true, &context)
