@@ -110,14 +110,19 @@ struct CaptureCommand: ParsableCommand {
         printError("decode VXLAN on port 8472 with: tshark -d udp.port==8472,vxlan -r \(path)")
     }
 
+    private func days(inMonth month: Int, of year: Int) -> Int {
+        let isLeapYear = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+        return month == 2 ? (isLeapYear ? 29 : 28) : [4, 6, 9, 11].contains(month) ? 30 : 31
+    }
+
     /// Nanoseconds since 1970 of a date such as 2026-01-01T00:00:00Z, from 1970 to 2105.
     private func date(_ text: String) -> UInt64? {
         let parts = text.split(whereSeparator: { "-T:Z".contains($0) }).map(String.init)
         guard text.count == 20, text.hasSuffix("Z"), parts.count == 6 else { return nil }
         let numbers = parts.compactMap { Int($0) }
         guard numbers.count == 6, (1970...2105).contains(numbers[0]), (1...12).contains(numbers[1]),
-            (1...31).contains(numbers[2]), (0...23).contains(numbers[3]), (0...59).contains(numbers[4]),
-            (0...59).contains(numbers[5])
+            (1...days(inMonth: numbers[1], of: numbers[0])).contains(numbers[2]), (0...23).contains(numbers[3]),
+            (0...59).contains(numbers[4]), (0...59).contains(numbers[5])
         else { return nil }
         // Days from the civil calendar, counted in years that begin in March.
         let year = numbers[1] <= 2 ? numbers[0] - 1 : numbers[0]
