@@ -1,5 +1,5 @@
-// The same flows on real kernels and here, frame by frame on every interface. KernelFlows/README.md tells how the kernels'
-// frames were recorded and how to read them.
+// The same flows on real kernels and here, frame by frame on every interface. KernelFlows/README.md tells how the
+// kernels' frames were recorded and how to read them.
 
 import Testing
 

@@ -1,5 +1,5 @@
-// Frames in the notation of KernelFlows/README.md: every field a kernel chooses, with names for what differs from run to
-// run. Written from octets, without the headers of Wire, so that both cannot be wrong in the same way.
+// Frames in the notation of KernelFlows/README.md: every field a kernel chooses, with names for what differs from run
+// to run. Written from octets, without the headers of Wire, so that both cannot be wrong in the same way.
 
 import Addressing
 
