@@ -77,10 +77,24 @@ extension Route {
 public struct RoutingTable: Sendable, Hashable {
     /// In order of insertion.
     public private(set) var routes: [Route] = []
-    /// Prefix length (plus 256 for IPv6) to the routes of that length by first address.
-    private var buckets: [Int: [IPAddress: [Int32]]] = [:]
-    /// The lengths in use, longest first.
-    private var lengths: (ipv4: [Int], ipv6: [Int]) = ([], [])
+    /// The routes of one prefix length by first address, in order of metric.
+    private struct Level {
+        let family: AddressFamily
+        let length: Int
+        var positions: [IPAddress: [Int32]] = [:]
+    }
+    /// Longest first.
+    private var levels: [Level] = []
+
+    /// One route as a masked comparison.
+    private struct Candidate {
+        let address: IPAddress
+        let mask: (high: UInt64, low: UInt64)
+        let position: Int32
+    }
+    /// The routes of a small table, best first: a short walk is cheaper than hashing.
+    private var walk: [Candidate] = []
+    private static let walkLimit = 24
 
     public init() {}
 
@@ -89,49 +103,74 @@ public struct RoutingTable: Sendable, Hashable {
 
     /// Adds the route, in place of one with the same destination and metric (`ip route replace`).
     public mutating func replace(_ route: Route) {
-        let key = Self.key(route.prefix)
-        if let position = buckets[key]?[route.prefix.address]?.first(where: { routes[Int($0)].metric == route.metric })
-        {
+        let level = levels.firstIndex { $0.length == route.prefix.length && $0.family == route.prefix.family }
+        let same = level.flatMap { levels[$0].positions[route.prefix.address] } ?? []
+        if let position = same.first(where: { routes[Int($0)].metric == route.metric }) {
             routes[Int(position)] = route
             return
         }
         routes.append(route)
         index(Int32(routes.count - 1))
+        arrangeWalk()
     }
 
     /// Removes every route the test picks.
     public mutating func removeAll(where test: (Route) -> Bool) {
         routes.removeAll(where: test)
-        buckets = [:]
-        lengths = ([], [])
+        levels = []
         for position in routes.indices { index(Int32(position)) }
+        arrangeWalk()
     }
-
-    private static func key(_ prefix: IPPrefix) -> Int { prefix.length + (prefix.family == .ipv6 ? 256 : 0) }
 
     private mutating func index(_ position: Int32) {
-        let route = routes[Int(position)]
-        let key = Self.key(route.prefix)
-        if buckets[key] == nil {
-            if route.prefix.family == .ipv4 {
-                lengths.ipv4 = (lengths.ipv4 + [route.prefix.length]).sorted(by: >)
-            } else {
-                lengths.ipv6 = (lengths.ipv6 + [route.prefix.length]).sorted(by: >)
-            }
+        let prefix = routes[Int(position)].prefix
+        let level: Int
+        if let known = levels.firstIndex(where: { $0.length == prefix.length && $0.family == prefix.family }) {
+            level = known
+        } else {
+            level = levels.firstIndex { $0.length < prefix.length } ?? levels.endIndex
+            levels.insert(Level(family: prefix.family, length: prefix.length), at: level)
         }
-        var same = buckets[key, default: [:]][route.prefix.address, default: []]
+        var same = levels[level].positions[prefix.address, default: []]
         same.append(position)
         same.sort { routes[Int($0)].metric < routes[Int($1)].metric }
-        buckets[key, default: [:]][route.prefix.address] = same
+        levels[level].positions[prefix.address] = same
     }
 
-    /// The most specific route to an address, lowest metric first; its place in `routes`. Routes over links in
-    /// `excluding` do not count (their link is down).
+    private mutating func arrangeWalk() {
+        guard routes.count <= Self.walkLimit else {
+            walk = []
+            return
+        }
+        let order = routes.indices.sorted {
+            let (left, right) = (routes[$0], routes[$1])
+            return (-left.prefix.length, left.metric, $0) < (-right.prefix.length, right.metric, $1)
+        }
+        walk = order.map { position in
+            let prefix = routes[position].prefix
+            return Candidate(
+                address: prefix.address, mask: IPPrefix.mask(length: prefix.length, family: prefix.family),
+                position: Int32(position))
+        }
+    }
+
+    /// The most specific route to an address, lowest metric first; its place in `routes`. Routes that are not `usable`
+    /// do not count (their link is down).
     public func lookup(_ address: IPAddress, usable: (Route) -> Bool = { _ in true }) -> Int? {
-        for length in address.family == .ipv4 ? lengths.ipv4 : lengths.ipv6 {
-            let masked = IPPrefix(address, length: length).address
-            let key = length + (address.family == .ipv6 ? 256 : 0)
-            for position in buckets[key]?[masked] ?? [] where usable(routes[Int(position)]) { return Int(position) }
+        if routes.count <= Self.walkLimit {
+            for candidate in walk
+            where address.low & candidate.mask.low == candidate.address.low
+                && address.high & candidate.mask.high == candidate.address.high
+                && address.family == candidate.address.family && usable(routes[Int(candidate.position)])
+            {
+                return Int(candidate.position)
+            }
+            return nil
+        }
+        for level in levels where level.family == address.family {
+            let masked = IPPrefix(address, length: level.length).address
+            guard let positions = level.positions[masked] else { continue }
+            for position in positions where usable(routes[Int(position)]) { return Int(position) }
         }
         return nil
     }
