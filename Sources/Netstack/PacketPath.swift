@@ -230,13 +230,12 @@ extension NetworkNamespace {
     /// dev_queue_xmit: the tap sees the frame, then the device takes it.
     mutating func transmit(_ packet: Packet, on link: LinkID, _ context: inout PathContext) {
         var packet = packet
-        let device = links[link.index]
-        guard device.isUp else {
+        guard links[link.index].isUp else {
             drop(packet, .deviceNotReady, &context)
             return
         }
         tap(packet, on: link, .egress, &context)
-        switch device.kind {
+        switch links[link.index].kind {
         case .loopback:
             // The packet keeps what it carries: the kernel does not forget the connection on loopback.
             context.transmissions.append(

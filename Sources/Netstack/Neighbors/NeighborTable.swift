@@ -95,8 +95,8 @@ extension NetworkNamespace {
     mutating func sendToNeighbor(
         _ packet: Packet, nextHop: IPAddress, on link: LinkID, _ context: inout PathContext
     ) {
-        let device = links[link.index]
-        switch device.kind {
+        let hardwareAddress = links[link.index].hardwareAddress
+        switch links[link.index].kind {
         case .loopback, .dummy:
             transmit(packet, on: link, &context)
             return
@@ -104,7 +104,7 @@ extension NetworkNamespace {
         }
         if let address = nextHop.ipv4, address.isMulticast || address.isBroadcast || isBroadcast(nextHop) {
             let group = address.isMulticast ? MACAddress(multicast: address) : .broadcast
-            writeEthernet(packet, destination: group, source: device.hardwareAddress, &context)
+            writeEthernet(packet, destination: group, source: hardwareAddress, &context)
             transmit(packet, on: link, &context)
             return
         }
@@ -134,8 +134,7 @@ extension NetworkNamespace {
             park(packet, position)
             return
         }
-        writeEthernet(
-            packet, destination: neighbors.entries[position].lladdr, source: device.hardwareAddress, &context)
+        writeEthernet(packet, destination: neighbors.entries[position].lladdr, source: hardwareAddress, &context)
         transmit(packet, on: link, &context)
     }
 
