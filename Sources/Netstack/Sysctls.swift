@@ -15,8 +15,6 @@ public struct Sysctls: Sendable, Hashable {
     public var acceptLocal = false
     /// net.ipv4.conf.all.send_redirects
     public var sendRedirects = true
-    /// net.ipv4.conf.all.accept_redirects
-    public var acceptRedirects = true
     /// net.ipv4.ip_default_ttl
     public var defaultTimeToLive = 64
     /// net.ipv4.tcp_syn_retries
@@ -41,7 +39,7 @@ public struct Sysctls: Sendable, Hashable {
     public init() {}
 
     /// Sets one by its name; false when podnet does not model it, nil when the value is not a number in its range.
-    /// `net.ipv4.conf.default.*` and per-interface names are taken as `all`.
+    /// Of the settings an interface can have, only `all` is modelled.
     public mutating func set(_ name: String, to text: String) -> Bool? {
         guard let number = Int(text) else {
             return Sysctls.names.contains(name) ? nil : false
@@ -63,7 +61,6 @@ public struct Sysctls: Sendable, Hashable {
         case "net.ipv4.conf.all.route_localnet": return flag(\.routeLocalnet)
         case "net.ipv4.conf.all.accept_local": return flag(\.acceptLocal)
         case "net.ipv4.conf.all.send_redirects": return flag(\.sendRedirects)
-        case "net.ipv4.conf.all.accept_redirects": return flag(\.acceptRedirects)
         case "net.ipv4.ip_default_ttl": return count(\.defaultTimeToLive, 1...255)
         case "net.ipv4.tcp_syn_retries": return count(\.tcpSynRetries, 1...127)
         case "net.ipv4.tcp_syn_linear_timeouts": return count(\.tcpSynLinearTimeouts, 0...127)
@@ -81,7 +78,7 @@ public struct Sysctls: Sendable, Hashable {
 
     /// The names `set` knows.
     public static let names = [
-        "net.bridge.bridge-nf-call-iptables", "net.ipv4.conf.all.accept_local", "net.ipv4.conf.all.accept_redirects",
+        "net.bridge.bridge-nf-call-iptables", "net.ipv4.conf.all.accept_local",
         "net.ipv4.conf.all.forwarding", "net.ipv4.conf.all.route_localnet", "net.ipv4.conf.all.rp_filter",
         "net.ipv4.conf.all.send_redirects", "net.ipv4.icmp_echo_ignore_all", "net.ipv4.ip_default_ttl",
         "net.ipv4.ip_forward", "net.ipv4.tcp_retries2", "net.ipv4.tcp_syn_linear_timeouts", "net.ipv4.tcp_syn_retries",

@@ -13,7 +13,12 @@ public struct Cluster: Sendable {
     /// ports nobody chose. Throws when the input contradicts itself.
     public init(realising given: ObjectStore, seed: UInt64 = 1) throws(ObjectError) {
         var objects = given
-        warnings = try ControlPlane.realiseObjects(&objects, seed: seed)
+        var warnings = try ControlPlane.realiseObjects(&objects, seed: seed)
+        warnings += try NodeNetwork.checkSettings(objects.nodes)
+        if let flannel = objects.flannelConfiguration, let warning = FlannelDaemon.warning(about: flannel) {
+            warnings.append(warning)
+        }
+        self.warnings = warnings
         try PodAddresses.assign(&objects)
         PodStatuses.markRunning(&objects)
         EndpointSlices.reconcile(&objects, seed: seed)

@@ -49,6 +49,16 @@ public enum FlannelDaemon {
         return MACAddress(parts[key + 2])
     }
 
+    /// What to say of a backend whose tunnel is not modelled; nil for the others.
+    public static func warning(about configuration: FlannelConfiguration) -> ObjectWarning? {
+        guard ![.vxlan, .hostGateway].contains(configuration.backend.type) else { return nil }
+        return ObjectWarning(
+            kind: "ConfigMap", namespace: "kube-flannel", name: "kube-flannel-cfg", origin: configuration.origin,
+            field: FieldPath("data", "net-conf.json"),
+            message: "flannel's \(configuration.backend.type) tunnel is not modelled: nodes route to each other as with "
+                + "host-gw, with that backend's MTU", hint: "modelled are vxlan and host-gw")
+    }
+
     /// The MTU flannel writes into subnet.env for the pods.
     public static func podMTU(_ configuration: FlannelConfiguration, external: Int) -> Int {
         switch configuration.backend.type {

@@ -58,6 +58,32 @@ public enum NodeNetwork {
         }
     }
 
+    /// Checks what annotations set: a name podnet does not model is a warning, a value the kernel would refuse an error.
+    public static func checkSettings(_ nodes: some Sequence<Node>) throws(ObjectError) -> [ObjectWarning] {
+        var warnings: [ObjectWarning] = []
+        for node in nodes {
+            let settings = node.metadata.annotations.filter { $0.key.hasPrefix(prefix + "sysctl.") }
+            for (key, value) in settings.sorted(by: { $0.key < $1.key }) {
+                let field = FieldPath("metadata", "annotations").key(key)
+                let name = String(key.dropFirst(prefix.count + 7))
+                var kernel = Sysctls()
+                switch kernel.set(name, to: value) {
+                case true?: break
+                case false?:
+                    warnings.append(
+                        ObjectWarning(
+                            node, field, "podnet does not model \(name), so it changes nothing",
+                            hint: "modelled are \(Sysctls.names.joined(separator: ", "))"))
+                case nil:
+                    throw ObjectError(
+                        node, field, "\"\(value)\" is no value \(name) can have",
+                        hint: "write a number as `sysctl -w` takes it, in quotes")
+                }
+            }
+        }
+        return warnings
+    }
+
     /// Ports that answer on an object with the annotation `podnet.dev/listen`.
     public static func listeners(_ metadata: ObjectMeta) -> [Listener] {
         (metadata.annotations[prefix + "listen"] ?? "").split(separator: ",").compactMap { part in

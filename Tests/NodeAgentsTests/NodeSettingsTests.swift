@@ -1,0 +1,36 @@
+// What is said of annotations and backends podnet cannot follow.
+import Kubernetes
+import NodeAgents
+import Testing
+
+struct NodeSettingsTests {
+    private func node(_ annotations: [String: String]) -> Node {
+        Node(metadata: ObjectMeta(name: "worker-1", annotations: annotations))
+    }
+
+    @Test("A setting podnet does not model is warned about by name")
+    func unknownSetting() throws {
+        let warnings = try NodeNetwork.checkSettings([
+            node(["podnet.dev/sysctl.net.ipv4.ip_forward": "0", "podnet.dev/sysctl.net.ipv4.tcp_ecn": "1"])
+        ])
+        #expect(warnings.map(\.message) == ["podnet does not model net.ipv4.tcp_ecn, so it changes nothing"])
+        #expect(warnings.first?.field.description.contains("net.ipv4.tcp_ecn") == true)
+    }
+
+    @Test("A value the kernel would refuse is an error", arguments: ["3", "-1", "on", ""])
+    func badValue(value: String) {
+        #expect(throws: ObjectError.self) {
+            try NodeNetwork.checkSettings([node(["podnet.dev/sysctl.net.ipv4.conf.all.rp_filter": value])])
+        }
+    }
+
+    @Test("A backend whose tunnel is not modelled is warned about")
+    func backends() {
+        var flannel = FlannelConfiguration()
+        #expect(FlannelDaemon.warning(about: flannel) == nil)
+        flannel.backend.type = .hostGateway
+        #expect(FlannelDaemon.warning(about: flannel) == nil)
+        flannel.backend.type = .wireguard
+        #expect(FlannelDaemon.warning(about: flannel)?.message.contains("wireguard tunnel is not modelled") == true)
+    }
+}
