@@ -76,13 +76,14 @@ let package = Package(
             data: ["Vectors"]),
         tests(
             for: "Simulation",
-            imports: ["Addressing", "Wire", "Netstack", "Kubernetes", "NodeAgents", "Simulation", "Manifests"]),
+            imports: ["Addressing", "Wire", "Netstack", "Kubernetes", "NodeAgents", "Simulation", "Manifests"],
+            data: ["KernelFlows"]),
         tests(for: "Manifests", imports: ["Addressing", "Kubernetes", "Simulation", "Manifests"]),
         tests(
             for: "Rendering",
             imports: ["Addressing", "Capture", "Kubernetes", "Netstack", "Simulation", "Manifests", "Rendering"],
             data: ["Data"]),
-        tests(for: "CommandLine", imports: ["Capture", "Clibpcap", "podnet"], data: ["Goldens"]),
+        tests(for: "CommandLine", imports: ["Capture", "Clibpcap", "podnet"], data: ["BadInput", "Goldens"]),
         tests(
             for: "Documentation",
             imports: ["Kubernetes", "Manifests", "Netstack", "Rendering", "Simulation", "podnet"]),
