@@ -158,11 +158,12 @@ import Wire
         #expect(table.lookup(ip("10.9.1.1")) == nil)
     }
 
-    @Test func `Longest prefix match agrees with a linear search`() {
+    @Test("Longest prefix match agrees with a linear search, in tables of every size", arguments: [1, 10, 24, 25, 200])
+    func linearSearch(size: Int) {
         var random = SeededGenerator(seed: 20_261_121)
         var table = RoutingTable()
         var routes: [Route] = []
-        for number in 0..<200 {
+        for number in 0..<size {
             let address = IPAddress(IPv4Address(rawValue: UInt32(truncatingIfNeeded: random.next()) & 0x0fff_ffff))
             let prefix = IPPrefix(address, length: random.next(in: 0...32))
             let route = Route(prefix, link: LinkID(number), metric: random.next(in: 0...2))
