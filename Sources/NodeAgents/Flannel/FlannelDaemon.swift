@@ -55,8 +55,8 @@ public enum FlannelDaemon {
         return ObjectWarning(
             kind: "ConfigMap", namespace: "kube-flannel", name: "kube-flannel-cfg", origin: configuration.origin,
             field: FieldPath("data", "net-conf.json"),
-            message: "flannel's \(configuration.backend.type) tunnel is not modelled: nodes route to each other as with "
-                + "host-gw, with that backend's MTU", hint: "modelled are vxlan and host-gw")
+            message: "flannel's \(configuration.backend.type) tunnel is not modelled: nodes route to each other "
+                + "as with host-gw, with that backend's MTU", hint: "modelled are vxlan and host-gw")
     }
 
     /// The MTU flannel writes into subnet.env for the pods.

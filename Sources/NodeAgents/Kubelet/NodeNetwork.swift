@@ -58,7 +58,8 @@ public enum NodeNetwork {
         }
     }
 
-    /// Checks what annotations set: a name podnet does not model is a warning, a value the kernel would refuse an error.
+    /// Checks what annotations set: a name podnet does not model is a warning, a value the kernel would refuse is an
+    /// error.
     public static func checkSettings(_ nodes: some Sequence<Node>) throws(ObjectError) -> [ObjectWarning] {
         var warnings: [ObjectWarning] = []
         for node in nodes {
