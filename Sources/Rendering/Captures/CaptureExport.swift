@@ -115,6 +115,10 @@ public struct CaptureExport: Sendable {
                 lastFrame[event.packet] = Int(record)
                 continue
             }
+            switch event.kind {
+            case .hook, .rule, .tracked, .bridged, .flooded, .delivered, .consumed: continue
+            default: break
+            }
             let namespace = simulator.built(event.namespace)
             switch event.kind {
             case .dropped(let reason, let rule):
