@@ -31,13 +31,17 @@ extension Simulator {
         for node in cluster.objects.nodes {
             guard let id = directory.id(of: .node(node.name)) else { continue }
             let interfaces = NodeNetwork.interfaces(of: node, underlay: settings)
-            for number in interfaces.indices { underlay.attach(id, LinkID(number + 1)) }
+            for (number, interface) in interfaces.enumerated() {
+                underlay.attach(id, LinkID(number + 1), interface.addresses)
+            }
         }
         for host in cluster.objects.hosts {
             guard let id = directory.id(of: .host(host.name)) else { continue }
-            underlay.attach(id, LinkID(1))
+            underlay.attach(id, LinkID(1), host.addresses)
         }
-        if let gateway = directory.gateway { underlay.attach(gateway, LinkID(1)) }
+        if let id = directory.gateway, let address = settings.gateway {
+            underlay.attach(id, LinkID(1), [InterfaceAddress(address, prefixLength: settings.subnet?.length ?? 24)])
+        }
     }
 
     /// The namespaces that are built together with `id`: a node comes with its pods.
