@@ -54,6 +54,8 @@ struct UnderlaySwitch: Sendable {
             return port == source ? [] : [port]
         }
         guard let own = ports.firstIndex(of: source) else { return [] }
-        return ports.indices.reversed().filter { $0 != own && networkOfPort[$0] == networkOfPort[own] }.map { ports[$0] }
+        return ports.indices.reversed().filter { $0 != own && networkOfPort[$0] == networkOfPort[own] }.map {
+            ports[$0]
+        }
     }
 }
