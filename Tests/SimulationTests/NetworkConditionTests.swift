@@ -74,6 +74,41 @@ import Testing
         #expect(difference >= 6_000_000 && difference <= 7_000_000, "\(difference)")
     }
 
+    @Test func `subnets that do not overlap are networks of their own`() throws {
+        let two = ", podnet.dev/interfaces: \"eth0=192.168.50.11/24,eth1=172.31.5.4/20\""
+        let manifest =
+            LabManifest.node("n1", "192.168.50.11", "10.244.0.0/24", annotations: two)
+            + LabManifest.node("n2", "192.168.50.12", "10.244.1.0/24") + LabManifest.pods + LabManifest.services
+                + """
+                ---
+                apiVersion: podnet.dev/v1alpha1
+                kind: Host
+                metadata: {name: branch}
+                spec: {addresses: [172.31.5.9/20]}
+
+                """
+        var lab = try Lab(manifest)
+        // Linux answers ARP for any of its addresses on any interface; on one network the client might learn eth1.
+        let first = try lab.trace("host/client", "node/n1:30080")
+        #expect(first.request?.hops.first { $0.namespace == "n1" }?.place == "n1/eth0")
+        #expect(lab.frames(on: "n1/eth1").isEmpty && lab.frames(on: "branch/eth0").isEmpty)
+        let second = try lab.trace("host/branch", "172.31.5.4:30080")
+        #expect(second.request?.hops.first { $0.namespace == "n1" }?.place == "n1/eth1")
+        #expect(first.report.outcome == .answered && second.report.outcome == .answered)
+        // A machine in both makes them one.
+        let bridge = """
+            ---
+            apiVersion: podnet.dev/v1alpha1
+            kind: Host
+            metadata: {name: both}
+            spec: {addresses: [172.31.5.8/20, 192.168.50.8/24]}
+
+            """
+        var joined = try Lab(manifest + bridge)
+        _ = try joined.trace("host/client", "node/n1:30080")
+        #expect(!joined.frames(on: "branch/eth0").isEmpty)
+    }
+
     @Test func `named target ports differ from pod to pod`() throws {
         let pods = ["one": 8080, "two": 9090].sorted { $0.key < $1.key }.map { name, port in
             """
