@@ -74,7 +74,6 @@ extension Simulator {
             }
         }
         addDefaultRoute(&namespace, settings)
-        NodeNetwork.applySettings(node, proxy: proxy.configuration, to: &namespace)
         let flannel = objects.flannelConfiguration ?? FlannelConfiguration()
         let pods = (directory.podsByNode[name] ?? []).map { objects.pods[$0] }
         var built: [NetworkNamespace] = []
@@ -84,6 +83,8 @@ extension Simulator {
                 &namespace, own: own, others: others, configuration: flannel, external: LinkID(1))
             built = attach(pods, to: &namespace, own: own, flannel)
         }
+        // Last, so that what an annotation sets outlives the CNI plugin's own settings.
+        NodeNetwork.applySettings(node, proxy: proxy.configuration, to: &namespace)
         var ruleset = Ruleset()
         let addresses = namespace.links.filter { !$0.isLoopback }.flatMap { $0.addresses.map(\.interface) }
         proxy.install(for: node, addresses: addresses, into: &ruleset)
