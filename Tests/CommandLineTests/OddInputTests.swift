@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 @Suite struct OddInputTests {
-    static let folder = "OddInput"
+    static let folder = "Goldens/OddInput"
 
     struct Input: CustomTestStringConvertible, Sendable {
         let file: String
