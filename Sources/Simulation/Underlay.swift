@@ -1,6 +1,6 @@
-// The wire all nodes and hosts hang on: one learning switch with a constant delay, and loss if asked for.
-// Subnets that do not overlap are networks of their own on it, as VLANs are. Learned addresses do not age, and there is no
-// spanning tree.
+// The wire all nodes and hosts hang on: one learning switch with a constant delay, and loss if asked for. Subnets that
+// do not overlap are networks of their own on it, as VLANs are. Learned addresses do not age, and there is no spanning
+// tree.
 
 internal import Addressing
 internal import Netstack

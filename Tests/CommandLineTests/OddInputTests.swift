@@ -1,5 +1,5 @@
 // Input that is unusual but right: dumps of clusters, other spellings, kinds and settings people really have. Each file
-// in OddInput/ is asked one or more questions; what podnet says, warnings first, is the golden beside it.
+// in Goldens/OddInput is asked one or more questions; what podnet says, warnings first, is the golden beside it.
 
 import Foundation
 import Testing
