@@ -16,7 +16,7 @@ struct Directory: Sendable {
     /// The router the underlay's gateway address belongs to, unless the input has a machine with that address.
     private(set) var gateway: NamespaceID?
 
-    /// The name of the machine podnet adds for the gateway address.
+    /// The name of the machine podnet adds for the gateway address, unless a machine of the input has it.
     static let gatewayName = "gateway"
 
     init(_ cluster: Cluster) {
@@ -42,8 +42,10 @@ struct Directory: Sendable {
         guard let address = underlay.gateway, !addresses.values.contains(where: { $0.contains(address) }) else {
             return
         }
-        add(.host(Self.gatewayName), addresses: [address])
-        gateway = ids[.host(Self.gatewayName)]
+        var name = Self.gatewayName
+        while ids[.host(name)] != nil || ids[.node(name)] != nil { name = "underlay-" + name }
+        add(.host(name), addresses: [address])
+        gateway = ids[.host(name)]
     }
 
     private mutating func add(_ owner: NamespaceOwner, addresses own: [IPAddress]) {

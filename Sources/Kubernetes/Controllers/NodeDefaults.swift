@@ -98,6 +98,12 @@ enum NodeDefaults {
             if let reason = NameRules.subdomain(host.name) {
                 throw ObjectError(host, FieldPath("metadata", "name"), FieldMessage.invalid(text: host.name, reason))
             }
+            if store.nodes["", host.name] != nil {
+                throw ObjectError(
+                    host, FieldPath("metadata", "name"),
+                    FieldMessage.invalid(text: host.name, "a Node has this name already"),
+                    hint: "give every machine its own name: traces and captures name places by it")
+            }
             for (index, entry) in host.addresses.enumerated() {
                 if let owner = owners[entry.address] {
                     throw ObjectError(

@@ -49,7 +49,7 @@ enum UnderlayDefaults {
             let name = store.nodes[position].name
             store.nodes[position].status.addresses.append(NodeAddress(type: .hostname, address: name))
         }
-        if store.hosts["", "client"] == nil {
+        if store.hosts["", "client"] == nil, store.nodes["", "client"] == nil {
             store.hosts.insert(Host(metadata: ObjectMeta(name: "client")))
         }
         for position in store.hosts.indices where store.hosts[position].addresses.isEmpty {
