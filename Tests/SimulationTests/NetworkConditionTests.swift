@@ -109,6 +109,23 @@ import Testing
         #expect(!joined.frames(on: "branch/eth0").isEmpty)
     }
 
+    @Test func `a host may be called gateway without being it`() throws {
+        let host = """
+            ---
+            apiVersion: podnet.dev/v1alpha1
+            kind: Host
+            metadata: {name: gateway}
+            spec: {addresses: [192.168.50.44/24], listen: [tcp/80]}
+
+            """
+        var lab = try Lab(LabManifest.plain + host)
+        #expect(try lab.trace("a1", "host/gateway:80").responseBody == "gateway")
+        let outside = try lab.trace("host/gateway", "203.0.113.9:80")
+        #expect(outside.request?.hops.compactMap(\.link).count == 2)
+        #expect(outside.request?.hops.last?.namespace == "underlay-gateway")
+        #expect(outside.report.outcome == .failed(.networkUnreachable))
+    }
+
     @Test func `named target ports differ from pod to pod`() throws {
         let pods = ["one": 8080, "two": 9090].sorted { $0.key < $1.key }.map { name, port in
             """
