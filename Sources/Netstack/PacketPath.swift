@@ -248,7 +248,6 @@ extension NetworkNamespace {
             context.transmissions.append(Transmission(packet: packet, source: id, link: link, peer: nil))
         case .bridge: bridgeTransmit(packet, bridge: link, &context)
         case .vxlan(let number): vxlanTransmit(packet, tunnel: number, &context)
-        case .dummy: drop(packet, .deviceNotReady, &context)
         }
     }
 

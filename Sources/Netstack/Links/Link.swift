@@ -16,8 +16,6 @@ public struct Link: Sendable, Hashable {
         case vxlan(Int)
         /// A port on the underlay.
         case ethernet
-        /// A device that carries nothing (kube-ipvs0).
-        case dummy
     }
 
     /// An address with its scope, as `ip addr` shows it.

@@ -97,7 +97,7 @@ extension NetworkNamespace {
     ) {
         let hardwareAddress = links[link.index].hardwareAddress
         switch links[link.index].kind {
-        case .loopback, .dummy:
+        case .loopback:
             transmit(packet, on: link, &context)
             return
         default: break

@@ -94,7 +94,6 @@ extension NamespaceState {
         var flags = link.isUp && !hasCarrier(link) ? ["NO-CARRIER"] : []
         switch link.kind {
         case .loopback: flags.append("LOOPBACK")
-        case .dummy: flags += ["BROADCAST", "NOARP"]
         default: flags += ["BROADCAST", "MULTICAST"]
         }
         if link.isUp { flags.append("UP") }
@@ -106,7 +105,7 @@ extension NamespaceState {
     private func operationalState(_ link: Link) -> String {
         guard hasCarrier(link) else { return "DOWN" }
         switch link.kind {
-        case .loopback, .vxlan, .dummy: return "UNKNOWN"
+        case .loopback, .vxlan: return "UNKNOWN"
         case .veth, .bridge, .ethernet: return "UP"
         }
     }
