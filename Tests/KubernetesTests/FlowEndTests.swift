@@ -168,9 +168,11 @@ import Testing
         #expect(try door(store).hasPrefix("192.168.50.12:30080 "))
         store.services[0].spec.type = .loadBalancer
         store.services[0].loadBalancerIngress = [LoadBalancerIngress(ip: "203.0.113.5")]
+        #expect(try door(store).hasPrefix("192.168.50.12:30080 "))
+        #expect(try door(store).hasSuffix(", where a load balancer at 203.0.113.5 would send it"))
+        store.services[0].spec.ports[0].nodePort = nil
         #expect(try door(store).hasPrefix("203.0.113.5:80 "))
         store.services[0].loadBalancerIngress = []
-        store.services[0].spec.ports[0].nodePort = nil
         #expect(try door(store).hasPrefix("10.96.7.7:80 "))
     }
 

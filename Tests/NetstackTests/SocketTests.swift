@@ -171,6 +171,23 @@ import Wire
         #expect(harness.sent.isEmpty)
     }
 
+    @Test("No socket is connected to many machines at once", arguments: ["10.0.0.255", "255.255.255.255", "224.0.0.5"])
+    func manyReceivers(address: String) {
+        let (harness, link) = host()
+        harness.host.addRoute(Route(IPPrefix(.any(.ipv4), length: 0), gateway: ip("10.0.0.9"), link: link))
+        #expect(throws: SocketError.networkUnreachable) {
+            try harness.host.connectTCP(to: end("\(address):80"), &harness.context)
+        }
+        // A group may be sent to; a broadcast needs a permission that nobody asks for here.
+        if address.hasPrefix("224.") {
+            #expect(throws: Never.self) { try harness.host.connectUDP(to: end("\(address):80"), &harness.context) }
+        } else {
+            #expect(throws: SocketError.accessDenied) {
+                try harness.host.connectUDP(to: end("\(address):80"), &harness.context)
+            }
+        }
+    }
+
     @Test func `Ephemeral ports come from the range, none twice for one peer`() throws {
         let (harness, _) = host()
         harness.host.sysctls.localPortRange = 40_000...40_099

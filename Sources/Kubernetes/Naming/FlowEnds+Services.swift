@@ -112,13 +112,15 @@ extension FlowEnds {
     private func door(
         of service: Service, _ port: ServicePort?
     ) -> (address: IPAddress, port: UInt16?, name: String)? {
-        if service.spec.type == .loadBalancer, let address = service.loadBalancerAddresses.first {
-            let number = port.map { UInt16(truncatingIfNeeded: $0.port) }
-            return (address, number, "its load balancer address \(address)")
+        let balancer = service.spec.type == .loadBalancer ? service.loadBalancerAddresses.first : nil
+        if let nodePort = port?.nodePort, let node = nodeForNodePort(service), let address = node.internalIP {
+            let name = "node port \(nodePort) of node/\(node.name)"
+            // No load balancer stands on the underlay; it would send the request to a node port.
+            let detour = balancer.map { ", where a load balancer at \($0) would send it" } ?? ""
+            return (address, UInt16(truncatingIfNeeded: nodePort), name + detour)
         }
-        guard let nodePort = port?.nodePort, let node = nodeForNodePort(service), let address = node.internalIP
-        else { return nil }
-        return (address, UInt16(truncatingIfNeeded: nodePort), "node port \(nodePort) of node/\(node.name)")
+        guard let balancer else { return nil }
+        return (balancer, port.map { UInt16(truncatingIfNeeded: $0.port) }, "its load balancer address \(balancer)")
     }
 
     /// The node a person would pick: a worker, and for externalTrafficPolicy Local one that has an endpoint.

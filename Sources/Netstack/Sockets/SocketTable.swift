@@ -189,6 +189,10 @@ extension NetworkNamespace {
         _ `protocol`: IPProtocol, for remote: SocketAddress, _ context: inout PathContext
     ) throws(SocketError) -> SocketAddress {
         guard case .route(let route) = routeOutput(remote.address) else { throw .networkUnreachable }
+        let isForMany = isBroadcast(remote.address) || remote.address.ipv4?.isBroadcast == true
+        if `protocol` == .tcp, isForMany || remote.address.isMulticast { throw .networkUnreachable }
+        // Broadcasts take SO_BROADCAST, which no application here sets.
+        if isForMany { throw .accessDenied }
         guard let address = sourceAddress(for: route) else {
             throw .addressNotAvailable
         }

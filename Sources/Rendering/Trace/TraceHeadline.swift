@@ -103,9 +103,6 @@ extension FlowTrace {
 
     private var unreachability: [String] {
         guard let request else {
-            if case .failed(let error) = report.outcome {
-                return ["unreachable: nothing was sent", error.explanation]
-            }
             return ["unreachable: nothing was sent"]
         }
         guard case .dropped(let reason, let place, let rule) = request.disposition else {
