@@ -150,7 +150,8 @@ public struct TraceJSON: Sendable {
         case .rule(let rule, let verdict):
             guard includesRules else { return nil }
             return .object([
-                "kind": .string("rule"), "matched": .bool(verdict != .noMatch), "rule": self.rule(rule),
+                "kind": .string("rule"), "matched": .bool(verdict != .noMatch),
+                "verdict": verdict == .noMatch ? nil : .string(verdict.text), "rule": self.rule(rule),
             ])
         case .tracked: return nil
         case .translated(let kind, let from, let to, let rule, let chains):

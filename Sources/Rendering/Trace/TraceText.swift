@@ -128,7 +128,7 @@ public struct TraceText: Sendable {
         case .rule(let rule, let verdict):
             guard level == .detail else { return [] }
             let number = rule.number.map { " rule \($0)" } ?? ""
-            let text = "\(rule.table.rawValue) \(rule.chain)\(number): \(verdictText(verdict))  \(rule.text)"
+            let text = "\(rule.table.rawValue) \(rule.chain)\(number): \(verdict.text)  \(rule.text)"
             return [indent + "  " + (verdict == .noMatch ? dimmed(text) : text)]
         case .tracked(let states):
             return level == .detail ? [indent + dimmed("conntrack: \(states)")] : []
@@ -189,22 +189,6 @@ public struct TraceText: Sendable {
 
     private func text(_ end: SocketAddress) -> String {
         end.port == 0 ? end.address.description : end.description
-    }
-
-    private func verdictText(_ verdict: PathEvent.RuleVerdict) -> String {
-        switch verdict {
-        case .noMatch: "no match"
-        case .counted: "counted"
-        case .accept: "ACCEPT"
-        case .drop: "DROP"
-        case .return: "RETURN"
-        case .jump, .goto: "taken"
-        case .setMark: "MARK"
-        case .destinationNAT: "DNAT"
-        case .sourceNAT: "SNAT"
-        case .masquerade: "MASQUERADE"
-        case .reject: "REJECT"
-        }
     }
 
     // MARK: endings
@@ -308,4 +292,23 @@ public struct TraceText: Sendable {
 
 extension String {
     fileprivate var trimmingBlanks: String { String(drop { $0 == " " }.reversed().drop { $0 == " " }.reversed()) }
+}
+
+extension PathEvent.RuleVerdict {
+    /// What became of the packet at a rule, in iptables' words.
+    var text: String {
+        switch self {
+        case .noMatch: "no match"
+        case .counted: "counted"
+        case .accept: "ACCEPT"
+        case .drop: "DROP"
+        case .return: "RETURN"
+        case .jump, .goto: "taken"
+        case .setMark: "MARK"
+        case .destinationNAT: "DNAT"
+        case .sourceNAT: "SNAT"
+        case .masquerade: "MASQUERADE"
+        case .reject: "REJECT"
+        }
+    }
 }
