@@ -136,12 +136,6 @@ public struct NetworkNamespace: Sendable {
         compiledRules = CompiledRuleset(compiling: ruleset)
     }
 
-    /// Takes rules another namespace already holds in compiled form.
-    package mutating func shareRuleset(of other: NetworkNamespace) {
-        ruleset = other.ruleset
-        compiledRules = other.compiledRules
-    }
-
     // MARK: what the path asks
 
     /// Whether the address is one of this namespace's own (RTN_LOCAL).

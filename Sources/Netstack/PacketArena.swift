@@ -33,7 +33,6 @@ enum PacketType: UInt8, BitwiseCopyable {
 struct BridgeNetfilterState: BitwiseCopyable {
     /// The bridge port the frame came in by; `none` when bridge netfilter did not see it.
     var physicalIngress = LinkID.none
-    var physicalEgress = LinkID.none
     /// IP input must not run PREROUTING again (ip_sabotage_in).
     var prerouted = false
     /// The frame's source before neighbor output overwrote it (bridged_dnat).
@@ -195,8 +194,6 @@ public struct PacketArena: ~Copyable {
     func load32(_ packet: Packet, _ offset: Int) -> UInt32 {
         UInt32(bigEndian: UnsafeRawPointer(pointer(packet, offset, 4)).loadUnaligned(as: UInt32.self))
     }
-
-    func store8(_ value: UInt8, _ packet: Packet, _ offset: Int) { pointer(packet, offset, 1).pointee = value }
 
     func store16(_ value: UInt16, _ packet: Packet, _ offset: Int) {
         UnsafeMutableRawPointer(pointer(packet, offset, 2)).storeBytes(of: value.bigEndian, as: UInt16.self)

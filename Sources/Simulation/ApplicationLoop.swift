@@ -128,7 +128,6 @@ extension Simulator {
     private mutating func clientNews(_ event: SocketEvent, flow: Int) {
         switch event.kind {
         case .connected:
-            flows[flow].hasConnected = true
             let octets = HTTP.request(host: flows[flow].request.host)
             context.actBecause(of: event.packet)
             withNamespace(event.namespace) { namespace, context in

@@ -58,8 +58,6 @@ public struct FlowReport: Sendable {
     /// The path events recorded between start and end.
     package var events: Range<Int> = 0..<0
     var socket: SocketID?
-    var hasConnected = false
-    var isClosed = false
 
     init(_ request: FlowRequest) { self.request = request }
 }

@@ -25,9 +25,6 @@ public struct FlowTrace: Sendable {
     /// All IP packets of the flow, in order of sending.
     public let packets: [FlowPacket]
 
-    /// The packet and its answer both arrived, and the client is content.
-    public var isDelivered: Bool { report.outcome == .answered }
-
     /// The address the server saw the request come from.
     public var seenSource: SocketAddress? {
         guard case .delivered = request?.disposition, let last = request?.last else { return nil }

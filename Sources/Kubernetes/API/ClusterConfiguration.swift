@@ -47,7 +47,4 @@ public struct ClusterConfiguration: Hashable, Sendable {
 
     /// The family Services get when they name none: that of the first service subnet.
     public var primaryFamily: AddressFamily { serviceSubnets.first?.family ?? .ipv4 }
-
-    /// The address kubeadm gives the cluster DNS: the tenth of the first service subnet.
-    public var dnsAddress: IPAddress? { serviceSubnets.first?.address.advanced(by: 10) }
 }

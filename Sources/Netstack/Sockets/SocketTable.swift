@@ -284,9 +284,6 @@ extension NetworkNamespace {
     /// The local end of a socket.
     package func localEnd(of id: SocketID) -> SocketAddress { sockets.sockets[id.index].local }
 
-    /// The peer of a connected socket.
-    package func remoteEnd(of id: SocketID) -> SocketAddress? { sockets.sockets[id.index].remote }
-
     // MARK: delivery
 
     /// ip_local_deliver: whole packets meet INPUT, then their protocol.

@@ -31,7 +31,6 @@ struct TCPConnection: Sendable {
     var congestionWindow = 10
 
     // Receiving.
-    var peerInitialSequence: UInt32 = 0
     var expected: UInt32 = 0
     var outOfOrder: [(sequence: UInt32, octets: [UInt8], fin: Bool)] = []
     /// Octets we offer to receive.

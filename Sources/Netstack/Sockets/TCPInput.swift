@@ -68,7 +68,6 @@ extension NetworkNamespace {
             receiveWindow: TCPConnection.initialWindow(segmentSize: segmentSize, answersTimestamps: usesTimestamps),
             timestampOffset: timestampOffset(local, remote, context))
         connection.next &+= 1
-        connection.peerInitialSequence = header.sequence
         connection.expected = header.sequence &+ 1
         adopt(header, &connection)
         connection.peerWindow = UInt32(header.window)
@@ -126,7 +125,6 @@ extension NetworkNamespace {
             refuse(header, id, remote, &context)
             return
         }
-        connection.peerInitialSequence = header.sequence
         connection.expected = header.sequence &+ 1
         connection.unacknowledged = header.acknowledgment
         adopt(header, &connection)
