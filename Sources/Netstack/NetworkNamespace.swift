@@ -21,6 +21,8 @@ public struct NetworkNamespace: Sendable {
     /// The rules as their authors wrote them.
     public private(set) var ruleset = Ruleset()
     var compiledRules = CompiledRuleset()
+    /// What `-m set` asks.
+    public var ipSets: [IPSet] = []
     /// What `-m recent` lists remember: list name to source address to last time seen.
     var recentLists: [String: [IPAddress: Nanoseconds]] = [:]
     var identifications: [IdentificationKey: IdentificationGenerator] = [:]

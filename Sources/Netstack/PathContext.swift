@@ -164,6 +164,8 @@ public struct PathContext: ~Copyable {
     private var lastPacketID: UInt32 = 0
     /// What the present hook's rules chose, for the translation event.
     var natRule: RuleReference?
+    /// How what rules leave to chance is decided.
+    package var choices = RuleChoices()
 
     public init(seed: UInt64) {
         random = SeededGenerator(seed: seed).stream("path")

@@ -4,14 +4,20 @@
 public import Addressing
 internal import Wire
 
+/// The kernel's two ways to keep packet rules.
+public enum RuleSystem: UInt8, Hashable, Sendable, BitwiseCopyable {
+    case iptables, nftables
+}
+
 /// The rule that decided, by position: `table`, chain position in the table, rule number from 0.
 public struct RuleReference: Hashable, Sendable, BitwiseCopyable {
+    public var system = RuleSystem.iptables
+    /// The place among `TableName.allCases`, or among the nftables tables of the namespace.
     public var table: UInt8
     public var chain: Int32
     /// -1 stands for the chain's policy.
     public var rule: Int32
 
-    public var tableName: TableName { TableName.allCases[Int(table)] }
     public var isPolicy: Bool { rule < 0 }
 }
 
@@ -73,7 +79,7 @@ public struct PathEvent: Sendable, BitwiseCopyable {
         /// A tap on the link saw it. `record` is the frame's place in the recording.
         case frame(LinkID, Direction, HeaderSummary, record: Int32)
         /// A chain was entered at a hook.
-        case hook(Hook, table: UInt8)
+        case hook(Hook, RuleSystem, table: UInt8)
         /// A rule was tried and did not match, or matched and did this.
         case rule(RuleReference, RuleVerdict)
         /// Connection tracking classified it.

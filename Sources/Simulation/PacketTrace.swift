@@ -6,7 +6,8 @@ public import Netstack
 
 /// A rule with where it stands, as `iptables -L --line-numbers` would name it.
 public struct TraceRule: Hashable, Sendable {
-    public let table: TableName
+    /// `nat`, or `ip kube-proxy` of nftables.
+    public let table: String
     public let chain: String
     /// From 1; nil for the chain's policy.
     public let number: Int?
@@ -20,7 +21,7 @@ public struct TraceRule: Hashable, Sendable {
 /// One thing that was done to the packet, or decided about it.
 public enum TraceStep: Hashable, Sendable {
     /// A table's chain was entered at a hook.
-    case hook(Hook, TableName)
+    case hook(Hook, table: String)
     /// A rule was tried: it did not match, or did this.
     case rule(TraceRule, PathEvent.RuleVerdict)
     case tracked(ConnectionStateSet)
@@ -164,9 +165,9 @@ extension Simulator {
     ) -> TraceStep? {
         func link(_ id: LinkID) -> String { namespace.links[id.index].name }
         switch event.kind {
-        case .hook(let hook, let table):
+        case .hook(let hook, _, let table):
             chains = [hook.chainName]
-            return .hook(hook, TableName.allCases[Int(table)])
+            return .hook(hook, table: TableName.allCases[Int(table)].rawValue)
         case .rule(let reference, let verdict):
             let rule = namespace.traceRule(reference)
             if verdict == .destinationNAT || verdict == .sourceNAT || verdict == .masquerade,
@@ -206,7 +207,7 @@ extension Simulator {
     }
 
     private func target(of reference: RuleReference, in namespace: NetworkNamespace) -> String {
-        let chain = namespace.ruleset[reference.tableName].chains[Int(reference.chain)]
+        let chain = namespace.ruleset.tables[Int(reference.table)].chains[Int(reference.chain)]
         switch chain.rules[Int(reference.rule)].target {
         case .jump(let name), .goto(let name): return name
         default: return ""
@@ -231,15 +232,16 @@ extension Simulator {
 extension NetworkNamespace {
     /// A rule with its text and place.
     package func traceRule(_ reference: RuleReference) -> TraceRule {
-        let chain = ruleset[reference.tableName].chains[Int(reference.chain)]
+        let chain = ruleset.tables[Int(reference.table)].chains[Int(reference.chain)]
         if reference.isPolicy {
             return TraceRule(
-                table: reference.tableName, chain: chain.name, number: nil,
+                table: ruleset.tables[Int(reference.table)].name.rawValue, chain: chain.name, number: nil,
                 text: "policy \(chain.policy?.rawValue ?? "-")", comment: nil, agent: nil)
         }
         let rule = chain.rules[Int(reference.rule)]
         return TraceRule(
-            table: reference.tableName, chain: chain.name, number: Int(reference.rule) + 1,
+            table: ruleset.tables[Int(reference.table)].name.rawValue, chain: chain.name,
+            number: Int(reference.rule) + 1,
             text: "-A \(chain.name) \(rule)", comment: rule.comment, agent: chain.agent)
     }
 }

@@ -19,8 +19,18 @@ func filteringRouter(_ rules: Ruleset = Ruleset(), seed: UInt64 = 1) -> (harness
     harness.know("192.0.2.9", .station(0x99), on: outside)
     harness.addRoute("0.0.0.0/0", via: "192.0.2.9", on: outside)
     harness.host.setRuleset(rules)
+    harness.host.ipSets = testSets
     return (harness, inside)
 }
+
+/// Sets that hold an address of the packets sent here, or none.
+private let testSets: [IPSet] = {
+    var sources = IPSet("sources", .hashIP)
+    sources.insert(.init(address: IPPrefix("10.0.0.2/32")))
+    var services = IPSet("services", .hashIPPort)
+    services.insert(.init(address: IPPrefix("192.0.2.9/32"), protocol: .udp, port: 53))
+    return [sources, services]
+}()
 
 @Suite struct RuleTests {
     private static let from = PacketBuilder(.peer, "10.0.0.2", .own, "192.0.2.9")
@@ -129,6 +139,12 @@ func filteringRouter(_ rules: Ruleset = Ruleset(), seed: UInt64 = 1) -> (harness
         // Recent.
         Row(rule: rule(.recentCheck(name: "list", seconds: 10)), matches: false),
         Row(rule: rule(.recentSet(name: "list")), matches: true),
+        // Sets.
+        Row(rule: rule(.set(Negatable("sources"), [.source])), matches: true),
+        Row(rule: rule(.set(Negatable("sources"), [.destination])), matches: false),
+        Row(rule: rule(.set(.not("sources"), [.source])), matches: false),
+        Row(rule: rule(.set(Negatable("services"), [.destination, .destination])), matches: true),
+        Row(rule: rule(.set(Negatable("services"), [.destination, .source])), matches: false),
         // All criteria must match.
         Row(rule: Rule(matches: [.recentSet(name: "list"), .recentCheck(name: "list", seconds: 1)]), matches: true),
         Row(rule: Rule(matches: [.comment("no"), .mark(Negatable(MarkBits(1)))]), matches: false),
@@ -160,6 +176,7 @@ func filteringRouter(_ rules: Ruleset = Ruleset(), seed: UInt64 = 1) -> (harness
         case .random: "random"
         case .recentCheck: "recentCheck"
         case .recentSet: "recentSet"
+        case .set: "set"
         case .accounting: "accounting"
         }
     }
@@ -167,7 +184,7 @@ func filteringRouter(_ rules: Ruleset = Ruleset(), seed: UInt64 = 1) -> (harness
     @Test func `Every kind of match occurs in the table, both as a match and as none where it can fail`() {
         let all: Set = [
             "comment", "transport", "connectionState", "mark", "addressType", "random", "recentCheck", "recentSet",
-            "accounting",
+            "accounting", "set",
         ]
         func names(_ rows: [Row]) -> Set<String> { Set(rows.flatMap { $0.rule.matches.map(Self.name) }) }
         #expect(names(Self.rows.filter(\.matches)) == all)

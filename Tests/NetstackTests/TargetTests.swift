@@ -121,7 +121,8 @@ import Wire
         let (harness, inside) = filteringRouter(rules)
         harness.receive(Self.from.udp(from: 5000, to: 53), on: inside)
         var mark: UInt32 = 0
-        for case .rule(let reference, .counted) in harness.steps where reference.tableName == .mangle {
+        for case .rule(let reference, .counted) in harness.steps
+        where TableName.allCases[Int(reference.table)] == .mangle {
             mark |= 1 << UInt32(reference.rule)
         }
         return (harness.sent.isEmpty ? nil : mark, !harness.drops.isEmpty)
@@ -212,7 +213,7 @@ import Wire
     private func hooks(_ harness: NamespaceHarness) -> [String] {
         harness.steps.compactMap { step in
             switch step {
-            case .hook(let hook, let table): "\(TableName.allCases[Int(table)].rawValue) \(hook.chainName)"
+            case .hook(let hook, _, let table): "\(TableName.allCases[Int(table)].rawValue) \(hook.chainName)"
             case .tracked: "track"
             default: nil
             }

@@ -180,7 +180,7 @@ struct ICMPError: Equatable, CustomStringConvertible {
             Issue.record("\(String(describing: trace.request?.disposition))")
             return
         }
-        #expect(rule.comment == row.comment && rule.table == .filter)
+        #expect(rule.comment == row.comment && rule.table == "filter")
         // The SYN again after about 1, 2 and 3.1 seconds (tcp_syn_linear_timeouts).
         let times = trace.retransmissions.map { Double($0.time) / 1e9 }
         #expect(times.count == 3)

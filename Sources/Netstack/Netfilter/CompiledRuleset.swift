@@ -9,6 +9,7 @@ enum CompiledMatch {
     case random(chance: UInt32)
     case recentCheck(name: String, seconds: UInt32)
     case recentSet(name: String)
+    case set(Negatable<String>, [SetDirection])
 }
 
 /// One rule, compiled.
@@ -192,6 +193,7 @@ struct CompiledRuleset {
         case .random(let chance): matches.append(.random(chance: chance))
         case .recentCheck(let name, let seconds, _): matches.append(.recentCheck(name: name, seconds: seconds))
         case .recentSet(let name, _): matches.append(.recentSet(name: name))
+        case .set(let name, let directions): matches.append(.set(name, directions))
         }
     }
 

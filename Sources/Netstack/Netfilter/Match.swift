@@ -74,6 +74,8 @@ public enum Match: Hashable, Sendable {
     case recentCheck(name: String, seconds: UInt32, family: AddressFamily = .ipv4)
     /// `-m recent --set --name N`, by source address.
     case recentSet(name: String, family: AddressFamily = .ipv4)
+    /// `-m set --match-set NAME src,dst`: each part of an entry from the end of the packet named for it.
+    case set(Negatable<String>, [SetDirection])
     /// `-m nfacct`: counts, and matches always.
     case accounting(name: String)
 }
@@ -103,6 +105,9 @@ extension Match: CustomStringConvertible {
             return "-m recent --rcheck --seconds \(seconds) --reap --name \(name) --mask \(fullMask(family)) --rsource"
         case .recentSet(let name, let family):
             return "-m recent --set --name \(name) --mask \(fullMask(family)) --rsource"
+        case .set(let name, let directions):
+            return "-m set \(name.sign)--match-set \(name.value) "
+                + directions.map(\.rawValue).joined(separator: ",")
         case .accounting(let name):
             // Two blanks: iptables 1.8.9 prints it so.
             return "-m nfacct --nfacct-name  \(name)"

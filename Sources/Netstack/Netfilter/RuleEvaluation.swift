@@ -49,7 +49,7 @@ extension NetworkNamespace {
         let table = compiledRules.tables[Int(number)]
         let entry = table.entry[hook.rawValue]
         guard entry >= 0, !table.isIdle[hook.rawValue] else { return .accept }
-        context.record(.hook(hook, table: number), packet, in: id)
+        context.record(.hook(hook, .iptables, table: number), packet, in: id)
         let fields = RuleFields(packet, in: context.arena)
         let ingressName = ingress.map { links[$0.index].packedName } ?? PackedName("")
         let egressName = egress.map { links[$0.index].packedName } ?? PackedName("")
@@ -200,18 +200,18 @@ extension NetworkNamespace {
             return false
         }
         for index in rule.firstMatch..<rule.firstMatch + rule.matchCount
-        where !matches(compiledRules.matches[Int(index)], fields, &context) {
+        where !matches(compiledRules.matches[Int(index)], fields, packet, &context) {
             return false
         }
         return true
     }
 
     private mutating func matches(
-        _ match: CompiledMatch, _ fields: RuleFields, _ context: inout PathContext
+        _ match: CompiledMatch, _ fields: RuleFields, _ packet: Packet, _ context: inout PathContext
     ) -> Bool {
         switch match {
         case .random(let chance):
-            return UInt32(truncatingIfNeeded: context.random.next()) & 0x7fff_ffff < chance
+            return context.happens(chance: chance, for: packet)
         case .recentCheck(let name, let seconds):
             guard let seen = recentLists[name]?[fields.source] else { return false }
             // --reap forgets what is older.
@@ -223,6 +223,9 @@ extension NetworkNamespace {
         case .recentSet(let name):
             recentLists[name, default: [:]][fields.source] = context.now
             return true
+        case .set(let name, let directions):
+            let holds = ipSets.first { $0.name == name.value }?.contains(fields, directions) ?? false
+            return holds != name.isNegated
         }
     }
 

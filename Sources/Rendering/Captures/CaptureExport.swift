@@ -161,7 +161,7 @@ public struct CaptureExport: Sendable {
     }
 
     private static func ruleText(_ rule: TraceRule) -> String {
-        "\(rule.table.rawValue) \(rule.chain)" + (rule.comment.map { " \"\($0)\"" } ?? "")
+        "\(rule.table) \(rule.chain)" + (rule.comment.map { " \"\($0)\"" } ?? "")
     }
 
     /// Names for the addresses that occur: pods, Services, nodes and hosts.

@@ -123,8 +123,8 @@ extension FlowTrace {
     private func blame(_ reason: DropReason, _ rule: TraceRule?) -> String {
         guard let rule else { return reason.explanation }
         if let comment = rule.comment { return comment }
-        if rule.number == nil { return "the policy of \(rule.table.rawValue) \(rule.chain)" }
-        return "\(rule.table.rawValue) \(rule.chain) rule \(rule.number ?? 0)"
+        if rule.number == nil { return "the policy of \(rule.table) \(rule.chain)" }
+        return "\(rule.table) \(rule.chain) rule \(rule.number ?? 0)"
     }
 
     private var clientView: [String] {

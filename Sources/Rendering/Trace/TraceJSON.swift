@@ -131,7 +131,7 @@ public struct TraceJSON: Sendable {
 
     private func rule(_ rule: TraceRule) -> JSONValue {
         .object([
-            "table": .string(rule.table.rawValue),
+            "table": .string(rule.table),
             "chain": .string(rule.chain),
             "number": rule.number.map { .number($0) },
             "text": .string(rule.text),
@@ -145,7 +145,7 @@ public struct TraceJSON: Sendable {
         case .hook(let hook, let table):
             guard includesRules else { return nil }
             return .object([
-                "kind": .string("hook"), "hook": .string(hook.chainName), "table": .string(table.rawValue),
+                "kind": .string("hook"), "hook": .string(hook.chainName), "table": .string(table),
             ])
         case .rule(let rule, let verdict):
             guard includesRules else { return nil }

@@ -124,11 +124,11 @@ public struct TraceText: Sendable {
         let indent = level == .minimal ? "    " : "       "
         switch step {
         case .hook(let hook, let table):
-            return level == .detail ? [indent + dimmed("\(table.rawValue) \(hook.chainName)")] : []
+            return level == .detail ? [indent + dimmed("\(table) \(hook.chainName)")] : []
         case .rule(let rule, let verdict):
             guard level == .detail else { return [] }
             let number = rule.number.map { " rule \($0)" } ?? ""
-            let text = "\(rule.table.rawValue) \(rule.chain)\(number): \(verdict.text)  \(rule.text)"
+            let text = "\(rule.table) \(rule.chain)\(number): \(verdict.text)  \(rule.text)"
             return [indent + "  " + (verdict == .noMatch ? dimmed(text) : text)]
         case .tracked(let states):
             return level == .detail ? [indent + dimmed("conntrack: \(states)")] : []
@@ -179,7 +179,7 @@ public struct TraceText: Sendable {
             let comment = rule.comment.map { " \"\($0)\"" } ?? ""
             let agent = rule.agent.map { " of \($0)" } ?? ""
             let number = rule.number.map { " rule \($0)" } ?? ""
-            lines.append(dimmed("  by \(rule.table.rawValue) \(rule.chain)\(number)\(agent)\(comment)"))
+            lines.append(dimmed("  by \(rule.table) \(rule.chain)\(number)\(agent)\(comment)"))
             if chains.count > 1 { lines.append(dimmed("  through \(chains.joined(separator: " → "))")) }
         } else if kind == .originalSource || kind == .originalDestination {
             lines.append(dimmed("  by connection tracking"))
@@ -202,10 +202,10 @@ public struct TraceText: Sendable {
             var lines = [indent + coloured("dropped \(reason.rawValue)", .red)]
             if level != .minimal {
                 lines[0] += " at \(place): \(reason.explanation)"
-                if let rule { lines.append(indent + "  by \(rule.table.rawValue) \(rule.text)") }
+                if let rule { lines.append(indent + "  by \(rule.table) \(rule.text)") }
             } else if let rule {
                 lines.append(
-                    indent + "  \(rule.table.rawValue) \(rule.chain)" + (rule.comment.map { " \"\($0)\"" } ?? ""))
+                    indent + "  \(rule.table) \(rule.chain)" + (rule.comment.map { " \"\($0)\"" } ?? ""))
             }
             return lines
         case .waiting(let place):
