@@ -20,7 +20,10 @@ public struct NetworkNamespace: Sendable {
     public internal(set) var sockets = SocketTable()
     /// The rules as their authors wrote them.
     public private(set) var ruleset = Ruleset()
+    /// The rules of ip6tables.
+    public private(set) var rulesetIPv6 = Ruleset()
     var compiledRules = CompiledRuleset()
+    var compiledRulesIPv6 = CompiledRuleset()
     /// What `-m set` asks.
     public var ipSets: [IPSet] = []
     /// What `-m recent` lists remember: list name to source address to last time seen.
@@ -88,6 +91,10 @@ public struct NetworkNamespace: Sendable {
     public mutating func addAddress(
         _ address: InterfaceAddress, to link: LinkID, scope: RouteScope = .universe, broadcast: IPv4Address? = nil
     ) {
+        if address.address.family == .ipv6 {
+            addIPv6Address(address, to: link, scope: scope)
+            return
+        }
         let prefix = address.prefix
         // Of several addresses in one subnet only the first brings the subnet's routes (IFA_F_SECONDARY).
         let isSecondary = links[link.index].addresses.contains { $0.interface.prefix == prefix }
@@ -106,7 +113,7 @@ public struct NetworkNamespace: Sendable {
                 Route(
                     prefix, link: link, scope: .link, preferredSource: address.address, origin: .kernel))
         }
-        if prefix.family == .ipv4, prefix.length < 31 {
+        if prefix.length < 31 {
             localTable.replace(
                 Route(
                     IPPrefix(host: prefix.last), kind: .broadcast, link: link, scope: .link,
@@ -114,8 +121,12 @@ public struct NetworkNamespace: Sendable {
         }
     }
 
-    /// `ip route replace`.
-    public mutating func addRoute(_ route: Route) { mainTable.replace(route) }
+    /// `ip route replace`, or `ip -6 route replace`, which gives a metric to a route without one.
+    public mutating func addRoute(_ route: Route) {
+        var route = route
+        if route.prefix.family == .ipv6, route.metric == 0 { route.metric = 1024 }
+        mainTable.replace(route)
+    }
 
     public mutating func removeRoutes(where test: (Route) -> Bool) { mainTable.removeAll(where: test) }
 
@@ -132,11 +143,20 @@ public struct NetworkNamespace: Sendable {
 
     // MARK: rules
 
-    /// Replaces all rules, as iptables-restore does.
-    public mutating func setRuleset(_ ruleset: Ruleset) {
-        self.ruleset = ruleset
-        compiledRules = CompiledRuleset(compiling: ruleset)
+    /// Replaces all rules, as iptables-restore or ip6tables-restore does.
+    public mutating func setRuleset(_ ruleset: Ruleset, family: AddressFamily = .ipv4) {
+        switch family {
+        case .ipv4:
+            self.ruleset = ruleset
+            compiledRules = CompiledRuleset(compiling: ruleset)
+        case .ipv6:
+            rulesetIPv6 = ruleset
+            compiledRulesIPv6 = CompiledRuleset(compiling: ruleset, for: .ip6tables)
+        }
     }
+
+    /// The rules a reference points into.
+    public func ruleset(of system: RuleSystem) -> Ruleset { system == .ip6tables ? rulesetIPv6 : ruleset }
 
     // MARK: what the path asks
 

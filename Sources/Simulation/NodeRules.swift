@@ -1,6 +1,7 @@
-// The rules of a node for either family. IPv4 rules stand in the node's namespace, where packets meet them. The data
-// path has no IPv6 yet, so ip6tables rules are worked out here when somebody asks: kube-proxy runs one proxier per
-// family on every node, on a single-stack cluster too, and flanneld writes rules when it has an IPv6 network.
+// The rules of a node for either family. They stand in the node's namespace, where packets meet them; those of
+// ip6tables only when the node has an IPv6 address, else they are worked out when somebody asks: kube-proxy runs one
+// proxier per family on every node, on a single-stack cluster too, and flanneld writes rules when it has an IPv6
+// network.
 
 public import Addressing
 internal import Kubernetes
@@ -13,11 +14,13 @@ extension Simulator {
         guard let id = namespaceID(of: .node(node)), let object = cluster.objects.nodes["", node] else { return nil }
         switch family {
         case .ipv4: return namespace(id).ruleset
-        case .ipv6: return ipv6Ruleset(of: object)
+        case .ipv6:
+            let rules = namespace(id).rulesetIPv6
+            return rules.isEmpty ? ipv6Ruleset(of: object) : rules
         }
     }
 
-    private func ipv6Ruleset(of node: Node) -> Ruleset {
+    func ipv6Ruleset(of node: Node) -> Ruleset {
         let objects = cluster.objects
         let interfaces = NodeNetwork.interfaces(of: node, underlay: objects.underlay ?? Underlay())
         var ruleset = KubeProxy.iptablesRuleset(

@@ -207,7 +207,7 @@ extension Simulator {
     }
 
     private func target(of reference: RuleReference, in namespace: NetworkNamespace) -> String {
-        let chain = namespace.ruleset.tables[Int(reference.table)].chains[Int(reference.chain)]
+        let chain = namespace.ruleset(of: reference.system).tables[Int(reference.table)].chains[Int(reference.chain)]
         switch chain.rules[Int(reference.rule)].target {
         case .jump(let name), .goto(let name): return name
         default: return ""
@@ -232,16 +232,16 @@ extension Simulator {
 extension NetworkNamespace {
     /// A rule with its text and place.
     package func traceRule(_ reference: RuleReference) -> TraceRule {
-        let chain = ruleset.tables[Int(reference.table)].chains[Int(reference.chain)]
+        let table = ruleset(of: reference.system).tables[Int(reference.table)]
+        let chain = table.chains[Int(reference.chain)]
         if reference.isPolicy {
             return TraceRule(
-                table: ruleset.tables[Int(reference.table)].name.rawValue, chain: chain.name, number: nil,
+                table: table.name.rawValue, chain: chain.name, number: nil,
                 text: "policy \(chain.policy?.rawValue ?? "-")", comment: nil, agent: nil)
         }
         let rule = chain.rules[Int(reference.rule)]
         return TraceRule(
-            table: ruleset.tables[Int(reference.table)].name.rawValue, chain: chain.name,
-            number: Int(reference.rule) + 1,
+            table: table.name.rawValue, chain: chain.name, number: Int(reference.rule) + 1,
             text: "-A \(chain.name) \(rule)", comment: rule.comment, agent: chain.agent)
     }
 }

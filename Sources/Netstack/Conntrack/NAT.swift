@@ -21,9 +21,16 @@ extension NetworkNamespace {
     ) -> Bool {
         guard packet.connection != .none else { return true }
         let manipulation = Manipulation(hook)
+        if hook == .postrouting, packet.connectionState == .new || packet.connectionState == .established,
+            ![LinkID.none, egress].contains(connections[packet.connection].masqueradeEgress)
+        {
+            // Masqueraded for another way out: a new connection must be made (nf_nat_oif_changed).
+            connections.remove(packet.connection)
+            drop(packet, .netfilterDrop, &context)
+            return false
+        }
         switch packet.connectionState {
-        case .related where isICMPError(packet, at: networkOffset, context),
-            .relatedReply where isICMPError(packet, at: networkOffset, context):
+        case .related where isICMPError(packet, context), .relatedReply where isICMPError(packet, context):
             if isRedirect(packet, context), !mayRedirect(packet) {
                 drop(packet, .netfilterDrop, &context)
                 return false
@@ -42,12 +49,10 @@ extension NetworkNamespace {
             }
             if !connections[packet.connection].status.contains(done) {
                 // No rule chose: keep the address, but a source port that clashes must still change.
+                context.natRule = nil
                 let current = connections[packet.connection].reply
                 let own = manipulation == .source ? current.destination : current.source
-                guard setUp(packet.connection, manipulation, TranslationRange(own), &context) else {
-                    drop(packet, .netfilterDrop, &context)
-                    return false
-                }
+                bind(packet, manipulation, to: TranslationRange(own), &context)
             }
         default: break
         }
@@ -56,8 +61,8 @@ extension NetworkNamespace {
     }
 
     private func isRedirect(_ packet: Packet, _ context: borrowing PathContext) -> Bool {
-        let transport = networkOffset + Int(context.arena.load8(packet, networkOffset) & 0xf) * 4
-        return context.arena.load8(packet, transport) == ICMPv4Kind.redirectHost.type
+        guard let header = NetworkHeader(packet, in: context.arena), header.protocol == .icmp else { return false }
+        return context.arena.load8(packet, header.transport) == ICMPv4Kind.redirectHost.type
     }
 
     /// Redirects make sense only for connections NAT is known to leave alone.
@@ -66,33 +71,90 @@ extension NetworkNamespace {
         return status.contains([.sourceDone, .destinationDone]) && status.isDisjoint(with: .natBoth)
     }
 
-    /// A NAT target matched: binds the connection. False when no port is left.
+    // MARK: what targets call
+
+    /// A NAT target of iptables matched. False when the packet is to be dropped.
     mutating func applyNAT(
         _ target: Target, _ packet: Packet, at hook: Hook, egress: LinkID?, _ context: inout PathContext
     ) -> Bool {
-        guard packet.connection != .none else { return true }
         switch target {
         case .destinationNAT(let address, let port):
-            connections[packet.connection].destinationRule = context.natRule
-            return setUp(packet.connection, .destination, TranslationRange(address, port: port), &context)
+            bind(packet, .destination, to: TranslationRange(address, port: port), &context)
+            return true
         case .sourceNAT(let address, let isRandom):
-            connections[packet.connection].sourceRule = context.natRule
-            return setUp(
-                packet.connection, .source, TranslationRange(address, isFullyRandom: isRandom), &context)
+            bind(packet, .source, to: TranslationRange(address, isFullyRandom: isRandom), &context)
+            return true
         case .masquerade(let isRandom):
-            guard let egress, let address = masqueradeAddress(packet, egress: egress, context) else { return false }
-            connections[packet.connection].sourceRule = context.natRule
-            return setUp(
-                packet.connection, .source, TranslationRange(address, isFullyRandom: isRandom), &context)
+            return masquerade(packet, within: TranslationRange(isFullyRandom: isRandom), egress: egress, &context)
         default: return true
         }
     }
 
-    /// The address of the way out, chosen towards the next hop (nf_nat_masquerade_ipv4).
+    /// DNAT or SNAT: the packet's connection gets its translation for good (nf_nat_setup_info).
+    mutating func bind(
+        _ packet: Packet, _ manipulation: Manipulation, to range: TranslationRange, _ context: inout PathContext
+    ) {
+        let id = packet.connection
+        let done: TrackedConnection.Status = manipulation == .source ? .sourceDone : .destinationDone
+        guard id != .none, connections[id].status.isDisjoint(with: [.confirmed, done]) else { return }
+        if manipulation == .source {
+            connections[id].sourceRule = context.natRule
+        } else {
+            connections[id].destinationRule = context.natRule
+        }
+        guard let current = connections[id].reply.inverted else { return }
+        let chosen = uniqueTuple(current, id, manipulation, range, &context)
+        if chosen != current, let reply = chosen.inverted {
+            connections[id].reply = reply
+            connections[id].status.insert(manipulation == .source ? .sourceNAT : .destinationNAT)
+        }
+        connections[id].status.insert(done)
+        if manipulation == .source { connections.rememberSource(of: id) }
+    }
+
+    /// MASQUERADE: source NAT to the address of the way out, with the range's ports. False when the way out has none.
+    mutating func masquerade(
+        _ packet: Packet, within range: TranslationRange, egress: LinkID?, _ context: inout PathContext
+    ) -> Bool {
+        guard packet.connection != .none else { return true }
+        let source = connections[packet.connection].original.source
+        if source.family == .ipv4, source.isAny { return true }
+        guard let egress, let address = masqueradeAddress(packet, egress: egress, context) else { return false }
+        var range = range
+        range.addresses = address...address
+        connections[packet.connection].masqueradeEgress = egress
+        bind(packet, .source, to: range, &context)
+        return true
+    }
+
+    /// REDIRECT: destination NAT to this host, with the range's ports (nf_nat_redirect.c): to loopback for what is made
+    /// here, to the first address of the link for what comes in. False when that has none.
+    mutating func redirect(
+        _ packet: Packet, within range: TranslationRange, at hook: Hook, ingress: LinkID?, _ context: inout PathContext
+    ) -> Bool {
+        guard packet.connection != .none else { return true }
+        let family = connections[packet.connection].original.source.family
+        let address: IPAddress?
+        if hook == .output {
+            address = family == .ipv4 ? .v4(127, 0, 0, 1) : IPAddress(IPv6Address.loopback)
+        } else {
+            let own = ingress.map { links[$0.index].addresses } ?? []
+            address = own.first { $0.interface.address.family == family && $0.scope == .universe }?.interface.address
+        }
+        guard let address else { return false }
+        var range = range
+        range.addresses = address...address
+        bind(packet, .destination, to: range, &context)
+        return true
+    }
+
+    /// The address of the way out: chosen towards the next hop (nf_nat_masquerade_ipv4), or as for a packet made here
+    /// (nf_nat_masquerade_ipv6).
     private func masqueradeAddress(
         _ packet: Packet, egress: LinkID, _ context: borrowing PathContext
     ) -> IPAddress? {
         let destination = destinationAddress(packet, context)
+        guard destination.family == .ipv4 else { return selectIPv6Source(towards: destination, on: egress) }
         var nextHop = destination
         if case .route(let route) = routeOutput(destination), route.egress == egress {
             nextHop = route.nextHop(destination)
@@ -100,60 +162,7 @@ extension NetworkNamespace {
         return selectAddress(on: egress, towards: nextHop)
     }
 
-    /// Decides the translated tuple and remembers it in the reply direction (nf_nat_setup_info).
-    private mutating func setUp(
-        _ id: ConnectionID, _ manipulation: Manipulation, _ range: TranslationRange, _ context: inout PathContext
-    ) -> Bool {
-        guard let current = connections[id].reply.inverted else { return true }
-        guard let chosen = uniqueTuple(current, id, manipulation, range, &context) else { return false }
-        if chosen != current, let reply = chosen.inverted {
-            connections[id].reply = reply
-            connections[id].status.insert(manipulation == .source ? .sourceNAT : .destinationNAT)
-        }
-        connections[id].status.insert(manipulation == .source ? .sourceDone : .destinationDone)
-        return true
-    }
-
-    /// A tuple within the range that no other connection's reply would be mistaken for (get_unique_tuple).
-    private mutating func uniqueTuple(
-        _ current: ConnectionTuple, _ id: ConnectionID, _ manipulation: Manipulation, _ range: TranslationRange,
-        _ context: inout PathContext
-    ) -> ConnectionTuple? {
-        var tuple = current
-        if let address = range.addresses?.lowerBound {
-            if manipulation == .source { tuple.source = address } else { tuple.destination = address }
-        }
-        if let port = range.ports?.lowerBound, tuple.protocol.hasPorts {
-            // A single port leaves no choice.
-            if manipulation == .source { tuple.sourcePort = port } else { tuple.destinationPort = port }
-            return tuple
-        }
-        if !range.drawsPort, !connections.isTaken(tuple, except: id, now: context.now) { return tuple }
-        guard manipulation == .source || tuple.protocol != .icmp else { return tuple }
-        let old = Int(manipulation == .source ? tuple.sourcePort : tuple.destinationPort)
-        let ports: ClosedRange<Int>
-        if tuple.protocol == .icmp {
-            ports = 0...65535
-        } else if tuple.protocol.hasPorts {
-            // Well-known ports stay well known.
-            ports = old >= 1024 ? 1024...65535 : old < 512 ? 1...511 : 600...1023
-            if manipulation == .destination { return tuple }
-        } else {
-            return tuple
-        }
-        // As the kernel: a random start, 128 tries onward, then half as many from a new start, and so on.
-        var attempts = min(128, ports.count)
-        while true {
-            let start = context.random.next(below: ports.count)
-            for offset in 0..<attempts {
-                let port = UInt16(ports.lowerBound + (start + offset) % ports.count)
-                if manipulation == .source { tuple.sourcePort = port } else { tuple.destinationPort = port }
-                if !connections.isTaken(tuple, except: id, now: context.now) { return tuple }
-            }
-            if attempts >= ports.count || attempts < 16 { return nil }
-            attempts /= 2
-        }
-    }
+    // MARK: rewriting
 
     /// Rewrites the packet as its connection says (nf_nat_packet).
     private mutating func manipulate(
@@ -184,24 +193,25 @@ extension NetworkNamespace {
         _ packet: Packet, at offset: Int, to target: ConnectionTuple, _ manipulation: Manipulation, isReply: Bool,
         rule: RuleReference?, _ context: inout PathContext
     ) {
-        guard let before = ConnectionTuple(packet, at: offset, in: context.arena) else { return }
-        let `protocol` = before.protocol
-        let transport = offset + Int(context.arena.load8(packet, offset) & 0xf) * 4
-        let position = manipulation == .source ? IPv4Header.Offset.source : IPv4Header.Offset.destination
+        guard let header = NetworkHeader(packet, at: offset, in: context.arena),
+            let before = ConnectionTuple(packet, header, at: offset, in: context.arena)
+        else { return }
+        let `protocol` = header.protocol
+        let transport = header.transport
         let (old, new) =
             manipulation == .source ? (before.source, target.source) : (before.destination, target.destination)
         let (oldPort, newPort) =
             manipulation == .source
             ? (before.sourcePort, target.sourcePort) : (before.destinationPort, target.destinationPort)
-        guard let newIPv4 = new.ipv4 else { return }
+        guard old.family == new.family else { return }
         let isQuote = offset != networkOffset
         let checksumWidth = `protocol` == .sctp ? 4 : 2
         let hasChecksum =
             TransportChecksum.offset(of: `protocol`).map { packet.length >= transport + $0 + checksumWidth } ?? false
         context.arena.withMutableBytes(packet) { bytes in
             if old != new {
-                IPv4Header.replaceAddress(&bytes, at: offset, position: position, with: newIPv4)
-                if hasChecksum, `protocol` != .icmp {
+                replaceAddress(in: &bytes, at: offset, manipulation, with: new)
+                if hasChecksum {
                     TransportChecksum.replace(`protocol`, address: old, with: new, in: &bytes, at: transport)
                 }
             }
@@ -218,7 +228,7 @@ extension NetworkNamespace {
                     TransportChecksum.fill(
                         .sctp, source: old, destination: new, in: &bytes, segment: transport..<bytes.byteCount)
                 }
-            } else if `protocol` == .icmp, before.sourcePort != target.sourcePort {
+            } else if `protocol`.isICMP, before.sourcePort != target.sourcePort {
                 TransportChecksum.replaceWord(
                     `protocol`, at: 4, with: target.sourcePort, in: &bytes, at: transport)
             }
@@ -242,24 +252,24 @@ extension NetworkNamespace {
         let connection = connections[packet.connection]
         let isReply = packet.connectionState.isReply
         guard translates(connection, manipulation, isReply: isReply) else { return }
-        let transport = networkOffset + Int(context.arena.load8(packet, networkOffset) & 0xf) * 4
-        let inner = transport + 8
+        guard let header = NetworkHeader(packet, in: context.arena) else { return }
         // The quoted packet went the other way, so its other end is changed.
         let quotedTarget = isReply ? connection.original : connection.reply
-        guard packet.length >= inner + IPv4Header.length else { return }
         rewrite(
-            packet, at: inner, to: quotedTarget, manipulation == .source ? .destination : .source, isReply: isReply,
-            rule: nil, &context)
+            packet, at: header.transport + 8, to: quotedTarget, manipulation == .source ? .destination : .source,
+            isReply: isReply, rule: nil, &context)
         guard let outer = (isReply ? connection.original : connection.reply).inverted else { return }
         let old = manipulation == .source ? sourceAddress(packet, context) : destinationAddress(packet, context)
         let new = manipulation == .source ? outer.source : outer.destination
-        guard let newIPv4 = new.ipv4 else { return }
-        let position = manipulation == .source ? IPv4Header.Offset.source : IPv4Header.Offset.destination
+        guard old.family == new.family else { return }
         context.arena.withMutableBytes(packet) { bytes in
-            IPv4Header.replaceAddress(&bytes, at: networkOffset, position: position, with: newIPv4)
-            let segment = transport..<bytes.byteCount
-            bytes.storeUInt16(0, at: transport + 2)
-            bytes.storeUInt16(Checksum.of(bytes.bytes, in: segment), at: transport + 2)
+            replaceAddress(in: &bytes, at: networkOffset, manipulation, with: new)
+        }
+        let (source, destination) = (sourceAddress(packet, context), destinationAddress(packet, context))
+        context.arena.withMutableBytes(packet) { bytes in
+            TransportChecksum.fill(
+                header.protocol, source: source, destination: destination, in: &bytes,
+                segment: header.transport..<bytes.byteCount)
         }
         if old != new {
             context.record(
@@ -267,5 +277,20 @@ extension NetworkNamespace {
                     manipulation == .source ? .originalSource : .originalDestination, from: SocketAddress(old, 0),
                     to: SocketAddress(new, 0), rule: nil), packet, in: id)
         }
+    }
+}
+
+/// Stores an address in the network header at `offset`; that of IPv4 has a checksum.
+private func replaceAddress(
+    in bytes: inout MutableRawSpan, at offset: Int, _ manipulation: Manipulation, with new: IPAddress
+) {
+    let isSource = manipulation == .source
+    if let address = new.ipv4 {
+        IPv4Header.replaceAddress(
+            &bytes, at: offset, position: isSource ? IPv4Header.Offset.source : IPv4Header.Offset.destination,
+            with: address)
+    } else if let address = new.ipv6 {
+        bytes.storeIPv6Address(
+            address, at: offset + (isSource ? IPv6Header.Offset.source : IPv6Header.Offset.destination))
     }
 }

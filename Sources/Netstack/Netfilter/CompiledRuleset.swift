@@ -95,10 +95,13 @@ struct CompiledRuleset {
     var tables: [CompiledTable] = TableName.allCases.map { _ in CompiledTable() }
     /// Some rule needs connection tracking, or NAT does: the kernel then tracks every packet of the namespace.
     var tracksConnections = false
+    /// Whose rules these are.
+    let system: RuleSystem
 
-    init() {}
+    init() { system = .iptables }
 
-    init(compiling ruleset: Ruleset) {
+    init(compiling ruleset: Ruleset, for system: RuleSystem = .iptables) {
+        self.system = system
         for (number, table) in ruleset.tables.enumerated() { compile(table, number) }
     }
 

@@ -11,12 +11,13 @@ extension NetworkNamespace {
     ) -> Bool {
         switch hook {
         case .prerouting, .output:
-            if compiledRules.tracksConnections, isFragment(packet, context) {
+            let tracks = tracksConnections(packet, context)
+            if tracks, isFragment(packet, context) {
                 guard let whole = reassemble(packet, &context) else { return false }
                 packet = whole
             }
             guard table(.raw, hook, &packet, ingress, egress, &context) else { return false }
-            if compiledRules.tracksConnections {
+            if tracks {
                 guard track(&packet, &context) else { return false }
             }
             guard table(.mangle, hook, &packet, ingress, egress, &context) else { return false }
@@ -43,6 +44,11 @@ extension NetworkNamespace {
         }
     }
 
+    /// Some rule of the packet's family needs its connection.
+    private func tracksConnections(_ packet: Packet, _ context: borrowing PathContext) -> Bool {
+        isIPv6(packet, context) ? compiledRulesIPv6.tracksConnections : compiledRules.tracksConnections
+    }
+
     private mutating func table(
         _ name: TableName, _ hook: Hook, _ packet: inout Packet, _ ingress: LinkID?, _ egress: LinkID?,
         _ context: inout PathContext
@@ -60,6 +66,10 @@ extension NetworkNamespace {
 
     /// Answers as REJECT does (nf_send_unreach, nf_send_reset).
     private mutating func reject(_ packet: Packet, _ kind: RejectKind, _ context: inout PathContext) {
+        if isIPv6(packet, context), kind != .tcpReset {
+            sendICMPv6Error(about: packet, .portUnreachable, &context)
+            return
+        }
         switch kind {
         case .networkUnreachable: sendICMPError(about: packet, .networkUnreachable, &context)
         case .hostUnreachable: sendICMPError(about: packet, .hostUnreachable, &context)
