@@ -9,14 +9,20 @@ internal import NodeAgents
 /// kube-proxy's view of the Services, worked out once for all nodes.
 struct ProxyRules: Sendable {
     let configuration: KubeProxyConfiguration
+    private let index: ServiceIndex
     private let proxy: IPTablesProxy
 
     init(_ cluster: Cluster) {
         configuration = cluster.objects.kubeProxyConfiguration ?? KubeProxyConfiguration()
-        let index = ServiceIndex(
+        index = ServiceIndex(
             services: Array(cluster.objects.services), endpointSlices: Array(cluster.objects.endpointSlices),
             family: .ipv4)
         proxy = IPTablesProxy(index: index, configuration: configuration)
+    }
+
+    /// What kube-proxy answers on health check ports.
+    func health(on node: Node, addresses: [InterfaceAddress]) -> [ServiceHealth] {
+        index.health(on: NodeView(node, interfaceAddresses: addresses), configuration: configuration)
     }
 
     func install(for node: Node, addresses: [InterfaceAddress], into ruleset: inout Ruleset) {
@@ -59,7 +65,7 @@ extension Simulator {
         return MACAddress(randomBits: generator.next())
     }
 
-    private func makeNode(_ name: String) -> [NetworkNamespace] {
+    private mutating func makeNode(_ name: String) -> [NetworkNamespace] {
         let objects = cluster.objects
         guard let node = objects.nodes["", name], let id = directory.id(of: .node(name)) else { return [] }
         let settings = objects.underlay ?? Underlay()
@@ -93,11 +99,24 @@ extension Simulator {
             FlannelRules.install(network: network, subnet: own.subnet, into: &ruleset)
         }
         namespace.setRuleset(ruleset)
+        serveHealth(proxy.health(on: node, addresses: addresses), in: &namespace)
         listen(NodeNetwork.listeners(node.metadata), as: name, in: &namespace)
         for pod in pods where pod.spec.hostNetwork {
             listen(NodeNetwork.listeners(pod), as: pod.metadata.name, in: &namespace)
         }
         return [namespace] + built
+    }
+
+    /// kube-proxy's own servers, one for each Service with a health check port.
+    private mutating func serveHealth(_ services: [ServiceHealth], in namespace: inout NetworkNamespace) {
+        for health in services {
+            let answer = HTTP.response(
+                health.isServing ? "200 OK" : "503 Service Unavailable", headers: health.headers, body: health.body)
+            for address in health.addresses ?? [.any(.ipv4)] {
+                let listener = namespace.listenTCP(port: health.port, address: address, label: "kube-proxy")
+                answers[ApplicationSocket(namespace: namespace.id, socket: listener)] = answer
+            }
+        }
     }
 
     private func lease(of node: Node) -> FlannelLease? {

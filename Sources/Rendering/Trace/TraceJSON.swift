@@ -66,6 +66,8 @@ public struct TraceJSON: Sendable {
             "error": error,
             "durationNanoseconds": .number(Int(report.finished - report.started)),
             "status": isHTTP ? trace.responseStatus.map { .string($0) } : nil,
+            "headers": isHTTP
+                ? .object(trace.responseHeaders.map { JSONValue.Member($0.name, .string($0.value)) }) : nil,
             "body": report.response.isEmpty ? nil : .string(trace.responseBody),
         ])
     }

@@ -238,9 +238,12 @@ public struct TraceText: Sendable {
         switch trace.report.outcome {
         case .answered where trace.report.request.protocol == .tcp:
             let status = trace.responseStatus ?? "an answer"
+            let body = trace.responseBody.split(separator: "\n", omittingEmptySubsequences: false)
             lines.append(
-                bold("answer") + "    \(status) \(quoted(trace.responseBody)) after "
-                    + durationText(trace.report.finished - trace.report.started))
+                bold("answer") + "    \(status) " + (body.count > 1 ? "" : quoted(trace.responseBody) + " ")
+                    + "after " + durationText(trace.report.finished - trace.report.started))
+            if level == .detail { lines += trace.responseHeaders.map { "          \($0.name): \($0.value)" } }
+            if body.count > 1 { lines += body.map { "          \($0)" } }
         case .answered:
             lines.append(bold("answer") + "    after " + durationText(trace.report.finished - trace.report.started))
         default: break
