@@ -3,7 +3,7 @@
 
 import Foundation
 import Netstack
-import Rendering
+import Simulation
 import Testing
 
 @Suite struct ReferenceTests {

@@ -1,4 +1,4 @@
-// The doors of a Service as a table, and the differences between kube-proxy modes as a list: text for people, JSON after
+// The doors of a Service as a table, and the differences between kube-proxy modes as a list: text, and JSON after
 // docs/schemas/doors.schema.json and docs/schemas/parity.schema.json.
 
 internal import Addressing

@@ -1,5 +1,5 @@
-// A flow followed every way it can go, as text and as JSON after docs/schemas/backends.schema.json: first a table of the
-// ways with their chances, then the trace of each.
+// A flow followed every way it can go, as text and as JSON after docs/schemas/backends.schema.json: first a table of
+// the ways with their chances, then the trace of each.
 
 internal import Addressing
 public import Simulation

@@ -1,4 +1,5 @@
 // The ways into a Service, and who may knock: each door a Service has for packets, each place a client can stand.
+// The doors are those kube-proxy opens: pkg/proxy/serviceport.go of Kubernetes. IPv4 only.
 
 public import Addressing
 internal import Kubernetes
