@@ -30,8 +30,8 @@ extension Simulator {
     public static let backendLimit = 4096
 
     /// Follows a flow every way it can go, in the order the rules choose. Ways that end at one address, seen to come
-    /// from one address, are one. The simulator must not have run; it stays at the beginning of time. `rules` also keeps
-    /// the rules that did not match.
+    /// from one address, are one. The simulator must not have run; it stays at the beginning of time. `rules` also
+    /// keeps the rules that did not match.
     public mutating func backends(of request: FlowRequest, rules: Bool = false) -> [Backend] {
         var first = Simulator(again: self)
         first.recordEvents(rules: rules)

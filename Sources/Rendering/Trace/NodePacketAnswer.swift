@@ -1,5 +1,5 @@
-// What a node does with one packet, as text and as JSON after docs/schemas/packet.schema.json: the outcome, every end it
-// can be translated to with its chance, and the path through the rules.
+// What a node does with one packet, as text and as JSON after docs/schemas/packet.schema.json: the outcome, every end
+// it can be translated to with its chance, and the path through the rules.
 
 internal import Addressing
 internal import Netstack

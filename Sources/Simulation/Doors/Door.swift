@@ -39,8 +39,8 @@ public struct DoorClient: Hashable, Sendable {
     }
 
     public let place: Place
-    /// The node it stands on, or, for a machine outside, the node its packets for Services enter by. Empty for a machine
-    /// that asks for nodes only.
+    /// The node it stands on, or, for a machine outside, the node its packets for Services enter by. Empty for a
+    /// machine that asks for nodes only.
     public let node: String
     let source: FlowSource
 
