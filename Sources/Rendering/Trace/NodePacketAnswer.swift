@@ -37,7 +37,7 @@ extension TraceText {
             if branch.outcome == .translated { title += " to \(end(branch.destination, packet.protocol))" }
             let place = report.branches.count > 1 ? " \(number + 1) of \(report.branches.count)" : ""
             lines.append(bold("path\(place)") + "  \(title)  \(percentText(branch.probability))")
-            lines += hopLines(branch.trace)
+            lines += hopLines(branch.trace, unfinished: coloured("leaves \(node)", .green))
         }
         return lines.joined(separator: "\n") + "\n"
     }

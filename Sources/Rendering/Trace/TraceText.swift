@@ -81,8 +81,9 @@ public struct TraceText: Sendable {
         return lines + hopLines(trace)
     }
 
-    /// Where a packet was seen, what was done to it there, and how it ended.
-    func hopLines(_ trace: PacketTrace) -> [String] {
+    /// Where a packet was seen, what was done to it there, and how it ended; `unfinished` stands for an ending that is
+    /// not known.
+    func hopLines(_ trace: PacketTrace, unfinished: String? = nil) -> [String] {
         var lines: [String] = []
         let width = trace.hops.map(\.place.count).max() ?? 0
         var number = 0
@@ -95,6 +96,7 @@ public struct TraceText: Sendable {
             }
             for step in hop.steps { lines += stepLines(step) }
         }
+        if let unfinished, case .waiting = trace.disposition { return lines + ["     " + unfinished] }
         lines += dispositionLines(trace)
         return lines
     }
