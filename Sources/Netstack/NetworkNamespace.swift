@@ -23,8 +23,8 @@ public struct NetworkNamespace: Sendable {
     var compiledRules = CompiledRuleset()
     /// What `-m set` asks.
     public var ipSets: [IPSet] = []
-    /// What `-m recent` lists remember: list name to source address to last time seen.
-    var recentLists: [String: [IPAddress: Nanoseconds]] = [:]
+    /// What rules remember from packet to packet.
+    var ruleMemory = RuleMemory()
     var identifications: [IdentificationKey: IdentificationGenerator] = [:]
     var reassembly = ReassemblyQueue()
     var pathMTUs: [IPAddress: PathMTU] = [:]
@@ -136,6 +136,7 @@ public struct NetworkNamespace: Sendable {
     public mutating func setRuleset(_ ruleset: Ruleset) {
         self.ruleset = ruleset
         compiledRules = CompiledRuleset(compiling: ruleset)
+        ruleMemory.forgetRules()
     }
 
     // MARK: what the path asks

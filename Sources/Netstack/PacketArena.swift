@@ -33,6 +33,8 @@ enum PacketType: UInt8, BitwiseCopyable {
 struct BridgeNetfilterState: BitwiseCopyable {
     /// The bridge port the frame came in by; `none` when bridge netfilter did not see it.
     var physicalIngress = LinkID.none
+    /// The bridge port it leaves by, where that is known already.
+    var physicalEgress = LinkID.none
     /// IP input must not run PREROUTING again (ip_sabotage_in).
     var prerouted = false
     /// The frame's source before neighbor output overwrote it (bridged_dnat).

@@ -70,7 +70,11 @@ public struct PathEvent: Sendable, BitwiseCopyable {
     /// What a matching rule did.
     public enum RuleVerdict: UInt8, Sendable, BitwiseCopyable {
         case noMatch, counted, accept, drop, `return`, jump, goto, setMark, destinationNAT, sourceNAT, masquerade,
-            reject
+            reject, redirect, connectionMark, noTrack
+        /// LOG or NFLOG.
+        case log
+        /// Changed fields of the packet: TCPMSS, DSCP, TOS, TTL.
+        case rewrite
     }
 
     public enum Kind: Sendable, BitwiseCopyable {

@@ -129,8 +129,8 @@ extension TraceJSON {
     }
 
     private func reject(_ kind: RejectKind) -> JSONValue {
-        guard let answer = kind.answer else { return .string("tcp-reset") }
-        return .object(["type": .number(Int(answer.type)), "code": .number(Int(answer.code))])
+        guard let code = kind.code else { return .string("tcp-reset") }
+        return .object(["type": .number(kind.family == .ipv6 ? 1 : 3), "code": .number(Int(code))])
     }
 
     /// The rules that matched, with what they did.

@@ -320,6 +320,11 @@ extension PathEvent.RuleVerdict {
         case .sourceNAT: "SNAT"
         case .masquerade: "MASQUERADE"
         case .reject: "REJECT"
+        case .redirect: "REDIRECT"
+        case .connectionMark: "CONNMARK"
+        case .noTrack: "NOTRACK"
+        case .log: "LOG"
+        case .rewrite: "changed"
         }
     }
 }
