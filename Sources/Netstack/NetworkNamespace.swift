@@ -23,6 +23,8 @@ public struct NetworkNamespace: Sendable {
     var compiledRules = CompiledRuleset()
     /// What `-m set` asks.
     public var ipSets: [IPSet] = []
+    /// What IPVS spreads over real servers.
+    public var virtualServers = VirtualServerTable()
     /// What `-m recent` lists remember: list name to source address to last time seen.
     var recentLists: [String: [IPAddress: Nanoseconds]] = [:]
     var identifications: [IdentificationKey: IdentificationGenerator] = [:]

@@ -10,6 +10,8 @@ enum CompiledMatch {
     case recentCheck(name: String, seconds: UInt32)
     case recentSet(name: String)
     case set(Negatable<String>, [SetDirection])
+    case ipvs(VirtualServerMatch)
+    case physicalIngress(isNegated: Bool)
 }
 
 /// One rule, compiled.
@@ -194,6 +196,8 @@ struct CompiledRuleset {
         case .recentCheck(let name, let seconds, _): matches.append(.recentCheck(name: name, seconds: seconds))
         case .recentSet(let name, _): matches.append(.recentSet(name: name))
         case .set(let name, let directions): matches.append(.set(name, directions))
+        case .ipvs(let match): matches.append(.ipvs(match))
+        case .physicalIngress(let isNegated): matches.append(.physicalIngress(isNegated: isNegated))
         }
     }
 

@@ -76,6 +76,10 @@ public enum Match: Hashable, Sendable {
     case recentSet(name: String, family: AddressFamily = .ipv4)
     /// `-m set --match-set NAME src,dst`: each part of an entry from the end of the packet named for it.
     case set(Negatable<String>, [SetDirection])
+    /// `-m ipvs`.
+    case ipvs(VirtualServerMatch)
+    /// `-m physdev --physdev-is-in`: the packet came in by a bridge port.
+    case physicalIngress(isNegated: Bool)
     /// `-m nfacct`: counts, and matches always.
     case accounting(name: String)
 }
@@ -108,6 +112,8 @@ extension Match: CustomStringConvertible {
         case .set(let name, let directions):
             return "-m set \(name.sign)--match-set \(name.value) "
                 + directions.map(\.rawValue).joined(separator: ",")
+        case .ipvs(let match): return "-m ipvs \(match.text)"
+        case .physicalIngress(let isNegated): return "-m physdev \(isNegated ? "! " : "")--physdev-is-in"
         case .accounting(let name):
             // Two blanks: iptables 1.8.9 prints it so.
             return "-m nfacct --nfacct-name  \(name)"

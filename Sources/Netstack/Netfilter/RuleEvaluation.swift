@@ -226,6 +226,8 @@ extension NetworkNamespace {
         case .set(let name, let directions):
             let holds = ipSets.first { $0.name == name.value }?.contains(fields, directions) ?? false
             return holds != name.isNegated
+        case .ipvs(let match): return belongsToVirtualServer(match, fields, packet, at: context.now)
+        case .physicalIngress(let isNegated): return (packet.bridge.physicalIngress != .none) != isNegated
         }
     }
 
