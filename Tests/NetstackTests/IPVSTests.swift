@@ -170,7 +170,7 @@ import Wire
         harness.receive(syn(to: 81), on: inside)
         #expect(
             harness.sent.map(\.text)
-                == ["in0 icmp 3/3 10.96.0.10 > 10.0.0.2 ttl 64 about (tcp 10.0.0.2:4000 > 10.96.0.10:81 ttl 64)"])
+                == ["in0 icmp 3/3 10.96.0.10 > 10.0.0.2 ttl 64 about (tcp S 10.0.0.2:4000 > 10.96.0.10:81 ttl 64)"])
         let blamed = harness.steps.compactMap { step -> RuleReference? in
             if case .dropped(.netfilterDrop, let rule) = step { rule } else { nil }
         }
