@@ -23,6 +23,8 @@ public struct NetworkNamespace: Sendable {
     var compiledRules = CompiledRuleset()
     /// What `-m set` asks.
     public var ipSets: [IPSet] = []
+    /// What IPVS spreads over real servers.
+    public var virtualServers = VirtualServerTable()
     /// What rules remember from packet to packet.
     var ruleMemory = RuleMemory()
     var identifications: [IdentificationKey: IdentificationGenerator] = [:]

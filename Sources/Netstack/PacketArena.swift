@@ -72,6 +72,8 @@ public struct Packet: BitwiseCopyable, Sendable {
     var fragmentSize: UInt16 = 0
     /// `ip_forward` found that the sender could have gone straight to the next hop.
     var wantsRedirect = false
+    /// IPVS has translated it and looks at it no more (skb->ipvs_property).
+    var isBalanced = false
 
     /// What `skb_scrub_packet` clears when a frame changes namespace.
     mutating func scrub() {
@@ -85,6 +87,7 @@ public struct Packet: BitwiseCopyable, Sendable {
         ignoresDontFragment = false
         fragmentSize = 0
         wantsRedirect = false
+        isBalanced = false
         flowHash = 0
     }
 }

@@ -7,6 +7,8 @@ internal import Wire
 /// The kernel's two ways to keep packet rules.
 public enum RuleSystem: UInt8, Hashable, Sendable, BitwiseCopyable {
     case iptables, nftables
+    /// Virtual servers stand for chains, real servers for rules.
+    case ipvs
 }
 
 /// The rule that decided, by position: `table`, chain position in the table, rule number from 0.
@@ -90,6 +92,8 @@ public struct PathEvent: Sendable, BitwiseCopyable {
         case tracked(ConnectionStateSet)
         /// NAT rewrote an address; `rule` is nil when an earlier packet of the connection chose.
         case translated(Translation, from: SocketAddress, to: SocketAddress, rule: RuleReference?)
+        /// IPVS gave a new connection a real server: its scheduler chose, or the client's template remembered.
+        case scheduled(RuleReference, isRemembered: Bool)
         /// A route was chosen.
         case routed(RouteReference, egress: LinkID, nextHop: IPAddress?)
         /// The packet waits while a neighbor is asked.

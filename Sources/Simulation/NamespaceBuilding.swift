@@ -11,6 +11,8 @@ struct ProxyRules: Sendable {
     let configuration: KubeProxyConfiguration
     private let index: ServiceIndex
     private let proxy: IPTablesProxy
+    /// Nil in other modes.
+    private let ipvs: IPVSProxy?
 
     init(_ cluster: Cluster) {
         configuration = cluster.objects.kubeProxyConfiguration ?? KubeProxyConfiguration()
@@ -18,6 +20,7 @@ struct ProxyRules: Sendable {
             services: Array(cluster.objects.services), endpointSlices: Array(cluster.objects.endpointSlices),
             family: .ipv4)
         proxy = IPTablesProxy(index: index, configuration: configuration)
+        ipvs = configuration.mode == .ipvs ? IPVSProxy(index: index, configuration: configuration) : nil
     }
 
     /// What kube-proxy answers on health check ports.
@@ -25,8 +28,26 @@ struct ProxyRules: Sendable {
         index.health(on: NodeView(node, interfaceAddresses: addresses), configuration: configuration)
     }
 
-    func install(for node: Node, addresses: [InterfaceAddress], into ruleset: inout Ruleset) {
-        proxy.install(for: proxy.profile(of: NodeView(node, interfaceAddresses: addresses)), into: &ruleset)
+    /// Programs a node whose interfaces are there; `hardwareAddress` is that of the device ipvs mode makes.
+    func install(
+        for node: Node, on namespace: inout NetworkNamespace, _ ruleset: inout Ruleset, hardwareAddress: MACAddress
+    ) {
+        let addresses = namespace.links.filter { !$0.isLoopback }.flatMap { $0.addresses.map(\.interface) }
+        let view = NodeView(node, interfaceAddresses: addresses)
+        guard let ipvs else {
+            proxy.install(for: proxy.profile(of: view), into: &ruleset)
+            return
+        }
+        let state = ipvs.state(of: view)
+        let device = namespace.addLink(IPVSProxy.device, kind: .dummy, hardwareAddress: hardwareAddress)
+        namespace.setLink(device, up: false)
+        for address in state.addresses {
+            namespace.addAddress(InterfaceAddress(address, prefixLength: address.family.bitWidth), to: device)
+        }
+        namespace.ipSets = state.sets
+        namespace.virtualServers = VirtualServerTable(
+            state.virtualServers, timeouts: ipvs.timeouts, agent: IPVSProxy.agent)
+        ipvs.install(for: state, into: &ruleset)
     }
 }
 
@@ -94,7 +115,8 @@ extension Simulator {
         NodeNetwork.applySettings(node, proxy: proxy.configuration, to: &namespace)
         var ruleset = Ruleset()
         let addresses = namespace.links.filter { !$0.isLoopback }.flatMap { $0.addresses.map(\.interface) }
-        proxy.install(for: node, addresses: addresses, into: &ruleset)
+        proxy.install(
+            for: node, on: &namespace, &ruleset, hardwareAddress: hardwareAddress("\(name)/\(IPVSProxy.device)"))
         if let own = ownLease, flannel.ipMasq, let network = flannel.network {
             FlannelRules.install(network: network, subnet: own.subnet, into: &ruleset)
         }

@@ -241,7 +241,7 @@ extension NetworkNamespace {
     }
 
     /// Changes address and port or identifier of the packet whose IP header is at `offset`, with its checksums.
-    private func rewrite(
+    func rewrite(
         _ packet: Packet, at offset: Int, to target: ConnectionTuple, _ manipulation: Manipulation, isReply: Bool,
         rule: RuleReference?, _ context: inout PathContext
     ) {

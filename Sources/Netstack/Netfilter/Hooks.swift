@@ -22,19 +22,26 @@ extension NetworkNamespace {
             guard table(.mangle, hook, &packet, ingress, egress, &context) else { return false }
             guard translate(&packet, at: hook, ingress: ingress, egress: egress, &context) else { return false }
             guard hook == .output else { return true }
+            // IPVS, at NF_IP_PRI_NAT_DST + 1 and + 2.
+            if let verdict = balance(&packet, at: hook, &context) { return verdict }
             guard table(.filter, hook, &packet, ingress, egress, &context) else { return false }
             return table(.security, hook, &packet, ingress, egress, &context)
         case .input:
             guard table(.mangle, hook, &packet, ingress, egress, &context),
                 table(.filter, hook, &packet, ingress, egress, &context),
-                table(.security, hook, &packet, ingress, egress, &context),
-                translate(&packet, at: hook, ingress: ingress, egress: egress, &context)
+                table(.security, hook, &packet, ingress, egress, &context)
             else { return false }
+            // IPVS, at NF_IP_PRI_NAT_SRC - 2 and - 1.
+            if let verdict = balance(&packet, at: hook, &context) { return verdict }
+            guard translate(&packet, at: hook, ingress: ingress, egress: egress, &context) else { return false }
             return confirm(&packet, &context)
         case .forward:
-            return table(.mangle, hook, &packet, ingress, egress, &context)
-                && table(.filter, hook, &packet, ingress, egress, &context)
-                && table(.security, hook, &packet, ingress, egress, &context)
+            guard table(.mangle, hook, &packet, ingress, egress, &context),
+                table(.filter, hook, &packet, ingress, egress, &context),
+                table(.security, hook, &packet, ingress, egress, &context)
+            else { return false }
+            // IPVS, at 99 and 100.
+            return balance(&packet, at: hook, &context) ?? true
         case .postrouting:
             guard table(.mangle, hook, &packet, ingress, egress, &context),
                 translate(&packet, at: hook, ingress: ingress, egress: egress, &context)

@@ -95,7 +95,7 @@ extension NetworkNamespace {
             return (actual == type.value) != type.isNegated
         case .reversePath(let flags):
             return comesBack(fields, ingress: crossing.ingress, flags) != flags.contains(.invert)
-        case .virtualService(let match): return isOfVirtualService(match, packet)
+        case .virtualService(let match): return belongsToVirtualServer(match, fields, packet, at: context.now)
         case .laterFragment(let isLater): return (fields.fragmentOffset != 0) != isLater.isNegated
         case .maskedAddress(let match):
             let address = match.end == .source ? fields.source : fields.destination
@@ -296,10 +296,5 @@ extension NetworkNamespace {
         }
         guard case .route(let route) = routeOutput(fields.source), route.kind == .unicast else { return false }
         return route.egress == ingress || flags.contains(.loose)
-    }
-
-    /// ipvs_mt: nothing here is handled by IPVS yet, so only the negated question for that holds.
-    private func isOfVirtualService(_ match: VirtualServiceMatch, _ packet: Packet) -> Bool {
-        match.isHandled?.isNegated ?? false
     }
 }

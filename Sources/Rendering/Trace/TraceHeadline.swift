@@ -87,6 +87,7 @@ extension FlowTrace {
     private func blame(_ reason: DropReason, _ rule: TraceRule?) -> String {
         guard let rule else { return reason.explanation }
         if let comment = rule.comment { return comment }
+        if rule.table == "ipvs" { return "ipvs \(rule.chain)" }
         if rule.number == nil { return "the policy of \(rule.table) \(rule.chain)" }
         return "\(rule.table) \(rule.chain) rule \(rule.number ?? 0)"
     }

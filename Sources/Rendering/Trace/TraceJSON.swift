@@ -164,6 +164,11 @@ public struct TraceJSON: Sendable {
                 "from": end(from), "to": end(to), "rule": rule.map { self.rule($0) },
                 "chains": chains.isEmpty ? nil : .array(chains.map { .string($0) }),
             ])
+        case .scheduled(let server, let scheduler, let real, let isRemembered):
+            return .object([
+                "kind": .string("scheduled"), "scheduler": .string(scheduler), "realServer": end(real),
+                "remembered": .bool(isRemembered), "rule": rule(server),
+            ])
         case .routed(let route, let egress):
             return .object(["kind": .string("routed"), "route": .string(route), "interface": .string(egress)])
         case .waitsForNeighbor(let address, let link):

@@ -142,6 +142,9 @@ public struct TraceText: Sendable {
             return level == .detail ? [indent + dimmed("conntrack: \(states)")] : []
         case .translated(let kind, let from, let to, let rule, let chains):
             return translation(kind, from, to, rule, chains).map { indent + $0 }
+        case .scheduled(let server, let scheduler, let real, let isRemembered):
+            let choice = isRemembered ? "session affinity keeps" : "\(scheduler) chose"
+            return level == .minimal ? [] : [indent + coloured("IPVS \(server.chain): \(choice) \(real)", .yellow)]
         case .routed(let route, _):
             guard level != .minimal else { return [] }
             let local = route.hasPrefix("local ") ? "for this machine" : "route \(route)"

@@ -245,7 +245,15 @@ public struct VirtualServiceMatch: Hashable, Sendable, CustomStringConvertible {
     public var method: Negatable<Method>?
     public var controlPort: Negatable<UInt16>?
 
-    public init(isHandled: Negatable<Bool>? = nil) { self.isHandled = isHandled }
+    public init(
+        isHandled: Negatable<Bool>? = nil, address: Negatable<IPPrefix>? = nil,
+        protocol: Negatable<IPProtocol>? = nil, port: Negatable<UInt16>? = nil
+    ) {
+        self.isHandled = isHandled
+        self.address = address
+        self.protocol = `protocol`
+        self.port = port
+    }
 
     public var description: String {
         var text = ""
