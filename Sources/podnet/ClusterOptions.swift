@@ -36,12 +36,7 @@ struct ClusterOptions: ParsableArguments {
             }
             for warning in loaded.warnings { printError(warning.description) }
             do throws(ObjectError) {
-                var objects = loaded.objects
-                if let proxyMode {
-                    objects.kubeProxyConfiguration = objects.kubeProxyConfiguration ?? KubeProxyConfiguration()
-                    objects.kubeProxyConfiguration?.mode = proxyMode
-                }
-                let cluster = try Cluster(realising: objects, seed: seed)
+                let cluster = try Cluster(realising: loaded.objects, seed: seed, proxyMode: proxyMode)
                 for warning in cluster.warnings { printError(loaded.locate(warning).description) }
                 return cluster
             } catch {

@@ -114,7 +114,9 @@ private struct IPVSRuleWriter {
         for set in [IPVSSetName.externalIP, .externalIPLocal] where isFilled(set) {
             let asked = [Match.comment(set.comment), asks(set, .destination, .destination)]
             // What comes from off the machine, and what the machine holds for its own.
-            let foreign: [Match] = [.bridgePort(BridgePortMatch(comesInByPort: .not(true))), .addressType(source: .not(.local))]
+            let foreign: [Match] = [
+                .bridgePort(BridgePortMatch(comesInByPort: .not(true))), .addressType(source: .not(.local)),
+            ]
             table.append(Rule(matches: asked + foreign, target: .accept), to: services)
             let own = Match.addressType(destination: Negatable(.local))
             table.append(Rule(matches: asked + [own], target: .accept), to: services)

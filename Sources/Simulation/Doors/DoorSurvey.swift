@@ -48,8 +48,6 @@ public struct DoorSurvey: ~Copyable {
     /// Adds the clients and lets the agents work in that mode. Throws when the cluster has no room for the clients.
     public init(_ cluster: Cluster, services keys: [ObjectKey], mode: ProxyMode, seed: UInt64) throws(ObjectError) {
         var objects = cluster.objects
-        objects.kubeProxyConfiguration = objects.kubeProxyConfiguration ?? KubeProxyConfiguration()
-        objects.kubeProxyConfiguration?.mode = mode
         var services: [Service] = []
         var places: [ObjectKey: ServicePlaces] = [:]
         for key in keys {
@@ -77,7 +75,7 @@ public struct DoorSurvey: ~Copyable {
         self.mode = mode
         self.services = services
         self.places = places
-        simulator = Simulator(try Cluster(realising: objects, seed: seed), seed: seed)
+        simulator = Simulator(try Cluster(realising: objects, seed: seed, proxyMode: mode), seed: seed)
     }
 
     private static func podName(_ node: String) -> String { "client-\(node)" }
