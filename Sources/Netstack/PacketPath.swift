@@ -3,13 +3,13 @@
 //
 //      link ──► PREROUTING ──► route ──► FORWARD ──────────► POSTROUTING ──► neighbor ──► link
 //               raw            │         mangle              mangle
-//               conntrack      ▼         filter              nat (source)
+//               conntrack      ▼         filter, IPVS        nat (source)
 //               mangle         INPUT                         confirm
 //               nat (dest.)    mangle                            ▲
-//                              filter                            │
+//                              filter, IPVS                      │
 //                              nat (source)                  OUTPUT ◄── route ◄── sockets
 //                              confirm                       raw, conntrack, mangle,
-//                              │                             nat (dest.), filter
+//                              │                             nat (dest.), IPVS, filter
 //                              ▼
 //                              sockets
 //

@@ -72,6 +72,10 @@ import Wire
             // Idle beats fast.
             Row(scheduler: .neverQueue, weights: [1, 4, 1], connections: [(1, 0), (1, 0), (0, 7)], picked: 2),
             Row(scheduler: .neverQueue, weights: [1, 4, 1], connections: [(1, 0), (2, 0), (1, 0)], picked: 1),
+            Row(scheduler: .failover, weights: [1, 3, 3], connections: [(0, 0), (9, 0), (0, 0)], picked: 1),
+            // Full when it has more active connections than weight.
+            Row(scheduler: .overflow, weights: [1, 3, 2], connections: [(0, 0), (4, 0), (2, 0)], picked: 2),
+            Row(scheduler: .overflow, weights: [1, 3, 2], connections: [(0, 0), (3, 0), (0, 0)], picked: 1),
             Row(scheduler: .localityBased, connections: [(2, 0), (1, 0), (3, 0)], picked: 1),
             Row(scheduler: .localityBasedReplicated, connections: [(2, 0), (1, 0), (3, 0)], picked: 1),
         ])
@@ -87,6 +91,14 @@ import Wire
         #expect(picks(kept, for: sameClient).allSatisfy { $0 == 0 })
         kept.realServers[2].activeConnections = 0
         #expect(picks(kept, for: ["192.0.2.1:1"]) == [2])
+    }
+
+    @Test func `twos takes the less burdened of two`() {
+        let burdened = server(.powerOfTwo, weights: [1, 1, 1], connections: [(2, 0), (1, 0), (0, 0)])
+        let picked = picks(burdened, for: Array(repeating: "192.0.2.1:1", count: 200))
+        let counts = (0..<3).map { number in picked.count { $0 == number } }
+        // Both draws must be the first server's: four in nine.
+        #expect((60...120).contains(counts[0]) && counts[0] + counts[1] == 200, "\(counts)")
     }
 
     // The numbers come from the kernel's formulas, worked out by another program.
@@ -141,8 +153,10 @@ import Wire
             outcomes[picked, default: 0] += made.reduce(1) { $0 * $1.probability }
             script = RuleChoices.next(after: made)
         }
-        let isHash = [IPVSScheduler.sourceHash, .destinationHash, .maglevHash].contains(scheduler)
-        #expect(outcomes.count == (isHash ? 1 : 3))
+        let alwaysOne: [IPVSScheduler] = [.sourceHash, .destinationHash, .maglevHash, .failover, .overflow]
+        // The kernel's draw never ends at the last of equals.
+        #expect(outcomes.count == (alwaysOne.contains(scheduler) ? 1 : scheduler == .powerOfTwo ? 2 : 3))
+        if scheduler == .powerOfTwo { #expect(abs((outcomes[0] ?? 0) - 2.0 / 3) < 1e-9) }
         #expect(abs(outcomes.values.reduce(0, +) - 1) < 1e-9)
     }
 

@@ -194,6 +194,10 @@ struct IPVSVectorTests {
         #expect(made(input).1.virtualServers.savedText() == "-A -t 10.96.0.1:80 -s \(printed)\n")
     }
 
+    @Test func `A configuration can name every scheduler of the kernel`() {
+        #expect(KubeProxyConfiguration.IPVS.schedulers == IPVSScheduler.allCases.map(\.rawValue))
+    }
+
     @Test func `Timeouts come from the configuration where it has some`() {
         var input = ProxyInput.cluster("10.42.0.0/16", (.demo(), []))
         #expect(made(input).0.timeouts == IPVSTimeouts())

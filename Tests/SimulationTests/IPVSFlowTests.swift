@@ -1,5 +1,5 @@
-// Flows through nodes whose kube-proxy runs in ipvs mode: the same doors as in iptables mode, and where the modes differ.
-// Expectations follow from the kernel's and kube-proxy's sources: no kernel with IPVS was at hand to record them.
+// Flows through nodes whose kube-proxy runs in ipvs mode: the same doors as in iptables mode, and where they differ.
+// Expectations follow from the sources of the kernel and kube-proxy: no kernel with IPVS was at hand to record them.
 
 import Addressing
 import Kubernetes

@@ -1,8 +1,8 @@
-// Where packets meet IPVS: net/netfilter/ipvs/ip_vs_core.c, ip_vs_xmit.c and ip_vs_nfct.c. Requests for a virtual server
-// are taken at INPUT behind the filter and at OUTPUT behind destination NAT, get a real server's address and go out by
-// OUTPUT and POSTROUTING; answers get the virtual server's address back at INPUT, OUTPUT and FORWARD. With vs/conntrack
-// the connection tracking entry is told of the real server, so that source NAT in POSTROUTING applies. Simplified: an
-// answer that connection tracking takes for a new connection keeps its tuple; fragments that are not joined pass by.
+// Where packets meet IPVS: net/netfilter/ipvs/ip_vs_core.c, ip_vs_xmit.c and ip_vs_nfct.c. Requests for a virtual
+// server are taken at INPUT behind the filter and at OUTPUT behind destination NAT, get a real server's address and go
+// out by OUTPUT and POSTROUTING; answers get the virtual server's address back at INPUT, OUTPUT and FORWARD. With
+// vs/conntrack the connection tracking entry learns the real server, so that source NAT in POSTROUTING applies.
+// Simplified: an answer that connection tracking takes for a new connection keeps its tuple.
 
 internal import Addressing
 internal import Wire

@@ -1,6 +1,6 @@
-// How IPVS picks a real server for a new connection: net/netfilter/ipvs/ip_vs_rr.c, _wrr.c, _lc.c, _wlc.c, _sed.c, _nq.c,
-// _lblc.c, _sh.c, _dh.c and _mh.c, their arithmetic included. What depends on turns and counts goes through the choices
-// of RuleChoices.swift, so that a question sees every server; a hash leads one client to one server. Simplified: lblcr
+// How IPVS picks a real server for a new connection: net/netfilter/ipvs/ip_vs_rr.c, ip_vs_wrr.c and their siblings, one
+// for each scheduler, their arithmetic included. What depends on turns, counts and chance goes through the choices of
+// RuleChoices.swift, so that a question sees every server; a hash or a weight leads to one server. Simplified: lblcr
 // keeps one server as lblc does, and neither forgets it after a day.
 
 internal import Addressing
@@ -31,6 +31,10 @@ extension VirtualServer {
                 return shortestDelay(candidates, packet, &context)
             }
             return candidates[context.takeTurn(idle, of: candidates.count, for: packet)]
+        case .failover: return heaviest(candidates)
+        case .overflow:
+            return heaviest(candidates.filter { realServers[$0].activeConnections <= realServers[$0].weight })
+        case .powerOfTwo: return betterOfTwo(candidates, packet, &context)
         case .localityBased, .localityBasedReplicated:
             if candidates.contains(cursor), !isOverloaded(realServers[cursor]) { return cursor }
             cursor = leastWeighted(candidates, packet, &context)
@@ -88,6 +92,29 @@ extension VirtualServer {
     private func isOverloaded(_ server: RealServer) -> Bool {
         server.activeConnections > server.weight
             && realServers.contains { $0.isAvailable && $0.activeConnections * 2 < $0.weight }
+    }
+
+    private func heaviest(_ candidates: [Int]) -> Int? {
+        candidates.reduce(nil) { best, number in
+            guard let best else { return number }
+            return realServers[number].weight > realServers[best].weight ? number : best
+        }
+    }
+
+    /// Two servers drawn by weight, of which the less burdened gets the connection. The kernel's draw favours the first
+    /// server by one and cheats the last of one.
+    private func betterOfTwo(_ candidates: [Int], _ packet: Packet, _ context: inout PathContext) -> Int {
+        let total = candidates.reduce(0) { $0 + realServers[$1].weight }
+        let draws = [context.pick(below: total, for: packet), context.pick(below: total, for: packet)]
+        let drawn = draws.map { draw in
+            var rest = draw
+            return candidates.first { number in
+                rest -= realServers[number].weight
+                return rest <= 0
+            } ?? candidates[0]
+        }
+        let (first, second) = (realServers[drawn[0]], realServers[drawn[1]])
+        return second.weight * first.load > first.weight * second.load ? drawn[1] : drawn[0]
     }
 
     // MARK: hashes

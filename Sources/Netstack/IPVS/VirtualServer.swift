@@ -1,6 +1,6 @@
 // Virtual servers and the real servers behind them: the configuration half of net/netfilter/ipvs (ip_vs_ctl.c), with
-// the text of `ipvsadm -S -n`. Simplified: forwarding is masquerading (NAT) only, virtual servers are found by protocol,
-// address and port (no firewall marks), real servers have no thresholds.
+// the text of `ipvsadm -S -n`. Simplified: forwarding is masquerading (NAT) only, virtual servers are found by
+// protocol, address and port (no firewall marks), real servers have no thresholds.
 
 public import Addressing
 
@@ -10,6 +10,8 @@ public enum IPVSScheduler: String, Hashable, Sendable, CaseIterable, BitwiseCopy
     case weightedRoundRobin = "wrr"
     case leastConnection = "lc"
     case weightedLeastConnection = "wlc"
+    case failover = "fo"
+    case overflow = "ovf"
     case localityBased = "lblc"
     case localityBasedReplicated = "lblcr"
     case destinationHash = "dh"
@@ -17,6 +19,7 @@ public enum IPVSScheduler: String, Hashable, Sendable, CaseIterable, BitwiseCopy
     case shortestDelay = "sed"
     case neverQueue = "nq"
     case maglevHash = "mh"
+    case powerOfTwo = "twos"
 }
 
 /// One server behind a virtual server.
