@@ -101,6 +101,20 @@ extension NetworkNamespace {
     }
 }
 
+extension RejectKind {
+    /// The error REJECT of ip6tables sends.
+    var icmpv6: ICMPv6Kind {
+        switch self {
+        case .noRouteIPv6: .noRoute
+        case .administrativelyProhibitedIPv6: .administrativelyProhibited
+        case .addressUnreachableIPv6: .addressUnreachable
+        case .policyFailIPv6: .policyFailed
+        case .rejectRouteIPv6: .rejectRoute
+        default: .portUnreachable
+        }
+    }
+}
+
 extension SocketError {
     /// What an ICMPv6 error means for a socket (icmpv6_err_convert); nil for what sockets do not hear of.
     init?(_ kind: ICMPv6Kind) {

@@ -17,8 +17,10 @@ struct NetworkHeader: BitwiseCopyable {
     var fragmentAnnouncement: Int
     /// Some of the packet is elsewhere.
     var isFragment: Bool
-    /// A fragment behind the first: there is no transport header.
-    var isLaterFragment: Bool
+    /// In units of eight octets; only fragment 0 has a transport header.
+    var fragmentOffset: UInt16
+
+    var isLaterFragment: Bool { fragmentOffset != 0 }
 
     /// Reads the header at `offset`; nil when it is cut or of no version known.
     @inline(__always)
@@ -36,8 +38,8 @@ struct NetworkHeader: BitwiseCopyable {
         `protocol` = IPProtocol(rawValue: arena.load8(packet, offset + IPv4Header.Offset.protocol))
         transport = offset + Int(first & 0xf) * 4
         (fragmentHeader, fragmentAnnouncement) = (0, 0)
-        isLaterFragment = fragment & IPv4Header.fragmentOffsetMask != 0
-        isFragment = isLaterFragment || fragment & IPv4Header.moreFragmentsBit != 0
+        fragmentOffset = fragment & IPv4Header.fragmentOffsetMask
+        isFragment = fragmentOffset != 0 || fragment & IPv4Header.moreFragmentsBit != 0
     }
 
     private static func ipv6(_ packet: Packet, at offset: Int, in arena: borrowing PacketArena) -> NetworkHeader? {
@@ -51,7 +53,7 @@ struct NetworkHeader: BitwiseCopyable {
         var header = NetworkHeader(ipv6: upper.protocol, transport: upper.offset)
         if let fragment = upper.fragment {
             header.isFragment = true
-            header.isLaterFragment = fragment.fragmentByteOffset != 0
+            header.fragmentOffset = UInt16(fragment.fragmentByteOffset / 8)
             header.findFragmentHeader(packet, behind: next, at: offset, in: arena)
         }
         return header
@@ -62,7 +64,7 @@ struct NetworkHeader: BitwiseCopyable {
         self.protocol = `protocol`
         self.transport = transport
         (fragmentHeader, fragmentAnnouncement) = (0, 0)
-        (isFragment, isLaterFragment) = (false, false)
+        (isFragment, fragmentOffset) = (false, 0)
     }
 
     /// Walks again over headers that have been found sound, to the fragment header.

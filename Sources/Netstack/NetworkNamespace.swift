@@ -26,8 +26,11 @@ public struct NetworkNamespace: Sendable {
     var compiledRulesIPv6 = CompiledRuleset()
     /// What `-m set` asks.
     public var ipSets: [IPSet] = []
-    /// What `-m recent` lists remember: list name to source address to last time seen.
-    var recentLists: [String: [IPAddress: Nanoseconds]] = [:]
+    /// What IPVS spreads over real servers.
+    public var virtualServers = VirtualServerTable()
+    /// What rules remember from packet to packet.
+    var ruleMemory = RuleMemory()
+    var ruleMemoryIPv6 = RuleMemory()
     var identifications: [IdentificationKey: IdentificationGenerator] = [:]
     var reassembly = ReassemblyQueue()
     var pathMTUs: [IPAddress: PathMTU] = [:]
@@ -149,9 +152,11 @@ public struct NetworkNamespace: Sendable {
         case .ipv4:
             self.ruleset = ruleset
             compiledRules = CompiledRuleset(compiling: ruleset)
+            ruleMemory.forgetRules()
         case .ipv6:
             rulesetIPv6 = ruleset
             compiledRulesIPv6 = CompiledRuleset(compiling: ruleset, for: .ip6tables)
+            ruleMemoryIPv6.forgetRules()
         }
     }
 

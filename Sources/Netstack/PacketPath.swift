@@ -4,13 +4,13 @@
 //
 //      link ──► PREROUTING ──► route ──► FORWARD ──────────► POSTROUTING ──► neighbor ──► link
 //               raw            │         mangle              mangle
-//               conntrack      ▼         filter              nat (source)
+//               conntrack      ▼         filter, IPVS        nat (source)
 //               mangle         INPUT                         confirm
 //               nat (dest.)    mangle                            ▲
-//                              filter                            │
+//                              filter, IPVS                      │
 //                              nat (source)                  OUTPUT ◄── route ◄── sockets
 //                              confirm                       raw, conntrack, mangle,
-//                              │                             nat (dest.), filter
+//                              │                             nat (dest.), IPVS, filter
 //                              ▼
 //                              sockets
 //
@@ -205,7 +205,7 @@ extension NetworkNamespace {
     }
 
     /// Packets from 127.0.0.0/8 leave the host only with route_localnet (__mkroute_output).
-    private func mayLeave(_ packet: Packet, by route: RouteResult, _ context: borrowing PathContext) -> Bool {
+    func mayLeave(_ packet: Packet, by route: RouteResult, _ context: borrowing PathContext) -> Bool {
         sysctls.routeLocalnet || links[route.egress.index].isLoopback
             || sourceAddress(packet, context).ipv4?.isLoopback != true
     }
@@ -260,6 +260,7 @@ extension NetworkNamespace {
         case .ethernet:
             packet.scrub()
             context.transmissions.append(Transmission(packet: packet, source: id, link: link, peer: nil))
+        case .dummy: context.consume(packet, in: id)
         case .bridge: bridgeTransmit(packet, bridge: link, &context)
         case .vxlan(let number): vxlanTransmit(packet, tunnel: number, &context)
         }

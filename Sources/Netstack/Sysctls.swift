@@ -45,6 +45,20 @@ public struct Sysctls: Sendable, Hashable {
     public var connectionTimeouts = ConnectionTimeouts()
     /// net.ipv4.icmp_echo_ignore_all
     public var ignoresEcho = false
+    /// net.ipv4.conf.all.arp_ignore: 0 answers for every own address, 1 for those of the link asked on, 2 only to its
+    /// subnet.
+    public var arpIgnore = 0
+    /// net.ipv4.conf.all.arp_announce: which own address asks. 0 the packet's source, 1 if it is in the target's
+    /// subnet, 2 always the link's best.
+    public var arpAnnounce = 0
+    /// net.ipv4.vs.conntrack
+    public var virtualServersUseTracking = false
+    /// net.ipv4.vs.conn_reuse_mode
+    public var virtualServersReuseMode = 1
+    /// net.ipv4.vs.expire_nodest_conn
+    public var virtualServersExpireWithoutServer = false
+    /// net.ipv4.vs.expire_quiescent_template
+    public var virtualServersExpireQuietTemplates = false
 
     public init() {}
 
@@ -86,6 +100,12 @@ public struct Sysctls: Sendable, Hashable {
         case "net.netfilter.nf_conntrack_tcp_max_retrans":
             return count(\.connectionTrackingMaxRetransmissions, 0...255)
         case "net.ipv4.icmp_echo_ignore_all": return flag(\.ignoresEcho)
+        case "net.ipv4.conf.all.arp_ignore": return count(\.arpIgnore, 0...2)
+        case "net.ipv4.conf.all.arp_announce": return count(\.arpAnnounce, 0...2)
+        case "net.ipv4.vs.conntrack": return flag(\.virtualServersUseTracking)
+        case "net.ipv4.vs.conn_reuse_mode": return count(\.virtualServersReuseMode, 0...1)
+        case "net.ipv4.vs.expire_nodest_conn": return flag(\.virtualServersExpireWithoutServer)
+        case "net.ipv4.vs.expire_quiescent_template": return flag(\.virtualServersExpireQuietTemplates)
         default:
             let timeout = ConnectionTimeouts.names.first { Sysctls.trackingPrefix + $0.name == name }
             guard let timeout else { return false }
@@ -101,10 +121,13 @@ public struct Sysctls: Sendable, Hashable {
     public static let names =
         [
             "net.bridge.bridge-nf-call-ip6tables", "net.bridge.bridge-nf-call-iptables",
-            "net.ipv4.conf.all.accept_local", "net.ipv4.conf.all.forwarding", "net.ipv4.conf.all.route_localnet",
+            "net.ipv4.conf.all.accept_local", "net.ipv4.conf.all.arp_announce", "net.ipv4.conf.all.arp_ignore",
+            "net.ipv4.conf.all.forwarding", "net.ipv4.conf.all.route_localnet",
             "net.ipv4.conf.all.rp_filter", "net.ipv4.conf.all.send_redirects", "net.ipv4.icmp_echo_ignore_all",
             "net.ipv4.ip_default_ttl", "net.ipv4.ip_forward", "net.ipv4.tcp_retries2",
-            "net.ipv4.tcp_syn_linear_timeouts", "net.ipv4.tcp_syn_retries", "net.ipv6.conf.all.forwarding",
+            "net.ipv4.tcp_syn_linear_timeouts", "net.ipv4.tcp_syn_retries", "net.ipv4.vs.conn_reuse_mode",
+            "net.ipv4.vs.conntrack", "net.ipv4.vs.expire_nodest_conn", "net.ipv4.vs.expire_quiescent_template",
+            "net.ipv6.conf.all.forwarding",
             "net.ipv6.conf.all.hop_limit", "net.netfilter.nf_conntrack_max",
             "net.netfilter.nf_conntrack_tcp_be_liberal", "net.netfilter.nf_conntrack_tcp_ignore_invalid_rst",
             "net.netfilter.nf_conntrack_tcp_loose", "net.netfilter.nf_conntrack_tcp_max_retrans",

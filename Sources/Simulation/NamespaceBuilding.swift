@@ -9,18 +9,45 @@ internal import NodeAgents
 /// kube-proxy's view of the Services, worked out once for all nodes.
 struct ProxyRules: Sendable {
     let configuration: KubeProxyConfiguration
+    private let index: ServiceIndex
     private let proxy: IPTablesProxy
+    /// Nil in other modes.
+    private let ipvs: IPVSProxy?
 
     init(_ cluster: Cluster) {
         configuration = cluster.objects.kubeProxyConfiguration ?? KubeProxyConfiguration()
-        let index = ServiceIndex(
+        index = ServiceIndex(
             services: Array(cluster.objects.services), endpointSlices: Array(cluster.objects.endpointSlices),
             family: .ipv4)
         proxy = IPTablesProxy(index: index, configuration: configuration)
+        ipvs = configuration.mode == .ipvs ? IPVSProxy(index: index, configuration: configuration) : nil
     }
 
-    func install(for node: Node, addresses: [InterfaceAddress], into ruleset: inout Ruleset) {
-        proxy.install(for: proxy.profile(of: NodeView(node, interfaceAddresses: addresses)), into: &ruleset)
+    /// What kube-proxy answers on health check ports.
+    func health(on node: Node, addresses: [InterfaceAddress]) -> [ServiceHealth] {
+        index.health(on: NodeView(node, interfaceAddresses: addresses), configuration: configuration)
+    }
+
+    /// Programs a node whose interfaces are there; `hardwareAddress` is that of the device ipvs mode makes.
+    func install(
+        for node: Node, on namespace: inout NetworkNamespace, _ ruleset: inout Ruleset, hardwareAddress: MACAddress
+    ) {
+        let addresses = namespace.links.filter { !$0.isLoopback }.flatMap { $0.addresses.map(\.interface) }
+        let view = NodeView(node, interfaceAddresses: addresses)
+        guard let ipvs else {
+            proxy.install(for: proxy.profile(of: view), into: &ruleset)
+            return
+        }
+        let state = ipvs.state(of: view)
+        let device = namespace.addLink(IPVSProxy.device, kind: .dummy, hardwareAddress: hardwareAddress)
+        namespace.setLink(device, up: false)
+        for address in state.addresses {
+            namespace.addAddress(InterfaceAddress(address, prefixLength: address.family.bitWidth), to: device)
+        }
+        namespace.ipSets = state.sets
+        namespace.virtualServers = VirtualServerTable(
+            state.virtualServers, timeouts: ipvs.timeouts, agent: IPVSProxy.agent)
+        ipvs.install(for: state, into: &ruleset)
     }
 }
 
@@ -60,7 +87,7 @@ extension Simulator {
         return MACAddress(randomBits: generator.next())
     }
 
-    private func makeNode(_ name: String) -> [NetworkNamespace] {
+    private mutating func makeNode(_ name: String) -> [NetworkNamespace] {
         let objects = cluster.objects
         guard let node = objects.nodes["", name], let id = directory.id(of: .node(name)) else { return [] }
         let settings = objects.underlay ?? Underlay()
@@ -76,9 +103,10 @@ extension Simulator {
         }
         addDefaultRoutes(&namespace, settings)
         let flannel = objects.flannelConfiguration ?? FlannelConfiguration()
+        let ownLease = objects.flannelConfiguration == nil ? nil : lease(of: node)
         let pods = (directory.podsByNode[name] ?? []).map { objects.pods[$0] }
         var built: [NetworkNamespace] = []
-        if let own = lease(of: node), !interfaces.isEmpty {
+        if let own = ownLease, !interfaces.isEmpty {
             let others = objects.nodes.compactMap { $0.name == name ? nil : lease(of: $0) }
             FlannelDaemon.configure(
                 &namespace, own: own, others: others, configuration: flannel, external: LinkID(1))
@@ -89,19 +117,33 @@ extension Simulator {
         NodeNetwork.applySettings(node, proxy: proxy.configuration, to: &namespace)
         var ruleset = Ruleset()
         let addresses = namespace.links.filter { !$0.isLoopback }.flatMap { $0.addresses.map(\.interface) }
-        proxy.install(for: node, addresses: addresses, into: &ruleset)
-        if let own = lease(of: node), flannel.ipMasq, let network = flannel.network {
+        proxy.install(
+            for: node, on: &namespace, &ruleset, hardwareAddress: hardwareAddress("\(name)/\(IPVSProxy.device)"))
+        if let own = ownLease, flannel.ipMasq, let network = flannel.network {
             FlannelRules.install(network: network, subnet: own.subnet, into: &ruleset)
         }
         namespace.setRuleset(ruleset)
         if addresses.contains(where: { $0.address.family == .ipv6 }) {
             namespace.setRuleset(ipv6Ruleset(of: node), family: .ipv6)
         }
+        serveHealth(proxy.health(on: node, addresses: addresses), in: &namespace)
         listen(NodeNetwork.listeners(node.metadata), as: name, in: &namespace)
         for pod in pods where pod.spec.hostNetwork {
             listen(NodeNetwork.listeners(pod), as: pod.metadata.name, in: &namespace)
         }
         return [namespace] + built
+    }
+
+    /// kube-proxy's own servers, one for each Service with a health check port.
+    private mutating func serveHealth(_ services: [ServiceHealth], in namespace: inout NetworkNamespace) {
+        for health in services {
+            let answer = HTTP.response(
+                health.isServing ? "200 OK" : "503 Service Unavailable", headers: health.headers, body: health.body)
+            for address in health.addresses ?? [.any(.ipv4)] {
+                let listener = namespace.listenTCP(port: health.port, address: address, label: "kube-proxy")
+                answers[ApplicationSocket(namespace: namespace.id, socket: listener)] = answer
+            }
+        }
     }
 
     private func lease(of node: Node) -> FlannelLease? {

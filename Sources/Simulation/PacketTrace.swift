@@ -6,7 +6,7 @@ public import Netstack
 
 /// A rule with where it stands, as `iptables -L --line-numbers` would name it.
 public struct TraceRule: Hashable, Sendable {
-    /// `nat`, or `ip kube-proxy` of nftables.
+    /// `nat`, or `ip kube-proxy` of nftables, or `ipvs`.
     public let table: String
     public let chain: String
     /// From 1; nil for the chain's policy.
@@ -16,6 +16,8 @@ public struct TraceRule: Hashable, Sendable {
     public let comment: String?
     /// Who wrote the chain: `kube-proxy`, `flannel`; nil for built-in chains.
     public let agent: String?
+    /// How it answers, when it rejects.
+    public let reject: RejectKind?
 }
 
 /// One thing that was done to the packet, or decided about it.
@@ -28,6 +30,9 @@ public enum TraceStep: Hashable, Sendable {
     /// NAT changed an end. `chains` names the chains that led to the choice, outermost first.
     case translated(
         PathEvent.Translation, from: SocketAddress, to: SocketAddress, rule: TraceRule?, chains: [String])
+    /// IPVS gave a new connection a real server: its scheduler chose, or the client's template remembered. The rule is
+    /// the virtual server's.
+    case scheduled(TraceRule, scheduler: String, realServer: SocketAddress, isRemembered: Bool)
     /// The route taken, as `ip route` prints it.
     case routed(String, egress: String)
     case waitsForNeighbor(IPAddress, link: String)
@@ -115,11 +120,18 @@ extension Simulator {
 
     /// The trace of one packet from the events of a run.
     package func trace(of packet: UInt32, in events: Range<Int>) -> PacketTrace {
+        trace(of: packet, in: context.recording.events[events], at: nil)
+    }
+
+    /// The trace of one packet from any events: all of one namespace, or of the simulation's own.
+    func trace(
+        of packet: UInt32, in events: ArraySlice<PathEvent>, at only: NetworkNamespace?
+    ) -> PacketTrace {
         var hops: [TraceHop] = []
         var ending: Disposition?
         var chains: [String] = []
-        for event in context.recording.events[events] where event.packet == packet {
-            let namespace = built(event.namespace)
+        for event in events where event.packet == packet {
+            let namespace = only ?? built(event.namespace)
             let name = self.name(of: event.namespace)
             if hops.isEmpty || hops[hops.count - 1].namespace != name, case .originated = event.kind {
                 hops.append(
@@ -178,9 +190,14 @@ extension Simulator {
             if verdict == .jump || verdict == .goto { chains.append(target(of: reference, in: namespace)) }
             return .rule(rule, verdict)
         case .tracked(let states): return .tracked(states)
+        case .scheduled(let reference, let isRemembered):
+            let server = namespace.virtualServers.servers[Int(reference.chain)]
+            return .scheduled(
+                namespace.virtualServerRule(reference), scheduler: server.scheduler.rawValue,
+                realServer: server.realServers[Int(reference.rule)].socket, isRemembered: isRemembered)
         case .translated(let kind, let from, let to, let reference):
             let rule = reference.map(namespace.traceRule)
-            let path = rule.map { rule in chainPath(chains, to: rule.chain) } ?? []
+            let path = rule.map { rule in rule.table == "ipvs" ? [] : chainPath(chains, to: rule.chain) } ?? []
             return .translated(kind, from: from, to: to, rule: rule, chains: path)
         case .routed(let reference, let egress, _):
             return .routed(text(of: reference, in: namespace), egress: link(egress))
@@ -230,18 +247,29 @@ extension Simulator {
 }
 
 extension NetworkNamespace {
+    /// A virtual server as if it were a chain, with what ipvsadm prints of it.
+    package func virtualServerRule(_ reference: RuleReference) -> TraceRule {
+        let server = virtualServers.servers[Int(reference.chain)]
+        return TraceRule(
+            table: "ipvs", chain: server.selector, number: nil, text: server.savedLine,
+            comment: reference.isPolicy ? "no real server" : nil, agent: virtualServers.agent,
+            reject: reference.isPolicy ? .portUnreachable : nil)
+    }
+
     /// A rule with its text and place.
     package func traceRule(_ reference: RuleReference) -> TraceRule {
+        if reference.system == .ipvs { return virtualServerRule(reference) }
         let table = ruleset(of: reference.system).tables[Int(reference.table)]
         let chain = table.chains[Int(reference.chain)]
         if reference.isPolicy {
             return TraceRule(
                 table: table.name.rawValue, chain: chain.name, number: nil,
-                text: "policy \(chain.policy?.rawValue ?? "-")", comment: nil, agent: nil)
+                text: "policy \(chain.policy?.rawValue ?? "-")", comment: nil, agent: nil, reject: nil)
         }
         let rule = chain.rules[Int(reference.rule)]
         return TraceRule(
             table: table.name.rawValue, chain: chain.name, number: Int(reference.rule) + 1,
-            text: "-A \(chain.name) \(rule)", comment: rule.comment, agent: chain.agent)
+            text: "-A \(chain.name) \(rule)", comment: rule.comment, agent: chain.agent,
+            reject: rule.target?.reject)
     }
 }

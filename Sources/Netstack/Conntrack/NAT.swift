@@ -75,17 +75,20 @@ extension NetworkNamespace {
 
     /// A NAT target of iptables matched. False when the packet is to be dropped.
     mutating func applyNAT(
-        _ target: Target, _ packet: Packet, at hook: Hook, egress: LinkID?, _ context: inout PathContext
+        _ target: Target, _ packet: Packet, at hook: Hook, ingress: LinkID?, egress: LinkID?,
+        _ context: inout PathContext
     ) -> Bool {
         switch target {
-        case .destinationNAT(let address, let port):
-            bind(packet, .destination, to: TranslationRange(address, port: port), &context)
+        case .destinationNAT(let range):
+            bind(packet, .destination, to: TranslationRange(range), &context)
             return true
-        case .sourceNAT(let address, let isRandom):
-            bind(packet, .source, to: TranslationRange(address, isFullyRandom: isRandom), &context)
+        case .redirect(let range):
+            return redirect(packet, within: TranslationRange(range), at: hook, ingress: ingress, &context)
+        case .sourceNAT(let range):
+            bind(packet, .source, to: TranslationRange(range), &context)
             return true
-        case .masquerade(let isRandom):
-            return masquerade(packet, within: TranslationRange(isFullyRandom: isRandom), egress: egress, &context)
+        case .masquerade(let range):
+            return masquerade(packet, within: TranslationRange(range), egress: egress, &context)
         default: return true
         }
     }
@@ -103,7 +106,7 @@ extension NetworkNamespace {
             connections[id].destinationRule = context.natRule
         }
         guard let current = connections[id].reply.inverted else { return }
-        let chosen = uniqueTuple(current, id, manipulation, range, &context)
+        let chosen = uniqueTuple(current, packet, manipulation, range, &context)
         if chosen != current, let reply = chosen.inverted {
             connections[id].reply = reply
             connections[id].status.insert(manipulation == .source ? .sourceNAT : .destinationNAT)
@@ -189,7 +192,7 @@ extension NetworkNamespace {
     }
 
     /// Changes address and port or identifier of the packet whose IP header is at `offset`, with its checksums.
-    private func rewrite(
+    func rewrite(
         _ packet: Packet, at offset: Int, to target: ConnectionTuple, _ manipulation: Manipulation, isReply: Bool,
         rule: RuleReference?, _ context: inout PathContext
     ) {

@@ -10,9 +10,10 @@ extension NetworkNamespace {
     /// A tuple within the range that no other connection's reply would be mistaken for. When all are taken the last
     /// one tried comes back, and confirmation ends the packet.
     mutating func uniqueTuple(
-        _ current: ConnectionTuple, _ id: ConnectionID, _ manipulation: Manipulation, _ range: TranslationRange,
+        _ current: ConnectionTuple, _ packet: Packet, _ manipulation: Manipulation, _ range: TranslationRange,
         _ context: inout PathContext
     ) -> ConnectionTuple {
+        let id = packet.connection
         if manipulation == .source, !range.drawsPort {
             if range.holds(current, .source) {
                 if !connections.isTaken(current, except: id, now: context.now) { return current }
@@ -36,7 +37,7 @@ extension NetworkNamespace {
                 return tuple
             }
         }
-        return withFreePort(tuple, id, manipulation, range, &context)
+        return withFreePort(tuple, packet, manipulation, range, &context)
     }
 
     /// What another connection from the same source was mapped to, if the range allows it (find_appropriate_src).
@@ -60,9 +61,10 @@ extension NetworkNamespace {
 
     /// nf_nat_l4proto_unique_tuple
     private mutating func withFreePort(
-        _ start: ConnectionTuple, _ id: ConnectionID, _ manipulation: Manipulation, _ range: TranslationRange,
+        _ start: ConnectionTuple, _ packet: Packet, _ manipulation: Manipulation, _ range: TranslationRange,
         _ context: inout PathContext
     ) -> ConnectionTuple {
+        let id = packet.connection
         var tuple = start
         let old = Int(tuple[manipulation].port)
         let ports: ClosedRange<Int>
@@ -78,11 +80,16 @@ extension NetworkNamespace {
             // Well-known ports stay well known.
             ports = old >= 1024 ? 1024...65535 : old < 512 ? 1...511 : 600...1023
         }
+        // Where a packet goes is what people ask about; which port it comes from is not.
+        func draw(_ context: inout PathContext) -> Int {
+            manipulation == .destination
+                ? context.pick(below: ports.count, for: packet) : context.random.next(below: ports.count)
+        }
         var offset = 0
         if let base = range.basePort {
             offset = Int(UInt16(truncatingIfNeeded: old - Int(base)))
         } else if range.drawsPort || manipulation == .source {
-            offset = context.random.next(below: ports.count)
+            offset = draw(&context)
         }
         // 128 tries onward, then half as many from a new start, and so on.
         var attempts = min(128, ports.count)
@@ -93,7 +100,7 @@ extension NetworkNamespace {
             }
             if attempts >= ports.count || attempts < 16 { return tuple }
             attempts /= 2
-            offset = context.random.next(below: ports.count)
+            offset = draw(&context)
         }
     }
 }
@@ -145,7 +152,7 @@ extension TranslationRange {
             let lowest = isBelowHigh ? 0 : low.words[position].byteSwapped
             let highest = isBelowHigh ? UInt32.max : high.words[position].byteSwapped
             let count = isBelowHigh ? UInt32.max : highest &- lowest &+ 1
-            let scaled = UInt32(truncatingIfNeeded: UInt64(hash) * UInt64(count) >> 32)
+            let scaled = UInt32(truncatingIfNeeded: (UInt64(hash) * UInt64(count)) >> 32)
             words[position] = (lowest &+ scaled).byteSwapped
             if words[position] != high.words[position] { isBelowHigh = true }
             if !isPersistent { hash ^= destination[position] }

@@ -23,19 +23,26 @@ extension NetworkNamespace {
             guard table(.mangle, hook, &packet, ingress, egress, &context) else { return false }
             guard translate(&packet, at: hook, ingress: ingress, egress: egress, &context) else { return false }
             guard hook == .output else { return true }
+            // IPVS, at NF_IP_PRI_NAT_DST + 1 and + 2.
+            if let verdict = balance(&packet, at: hook, &context) { return verdict }
             guard table(.filter, hook, &packet, ingress, egress, &context) else { return false }
             return table(.security, hook, &packet, ingress, egress, &context)
         case .input:
             guard table(.mangle, hook, &packet, ingress, egress, &context),
                 table(.filter, hook, &packet, ingress, egress, &context),
-                table(.security, hook, &packet, ingress, egress, &context),
-                translate(&packet, at: hook, ingress: ingress, egress: egress, &context)
+                table(.security, hook, &packet, ingress, egress, &context)
             else { return false }
+            // IPVS, at NF_IP_PRI_NAT_SRC - 2 and - 1.
+            if let verdict = balance(&packet, at: hook, &context) { return verdict }
+            guard translate(&packet, at: hook, ingress: ingress, egress: egress, &context) else { return false }
             return confirm(&packet, &context)
         case .forward:
-            return table(.mangle, hook, &packet, ingress, egress, &context)
-                && table(.filter, hook, &packet, ingress, egress, &context)
-                && table(.security, hook, &packet, ingress, egress, &context)
+            guard table(.mangle, hook, &packet, ingress, egress, &context),
+                table(.filter, hook, &packet, ingress, egress, &context),
+                table(.security, hook, &packet, ingress, egress, &context)
+            else { return false }
+            // IPVS, at 99 and 100.
+            return balance(&packet, at: hook, &context) ?? true
         case .postrouting:
             guard table(.mangle, hook, &packet, ingress, egress, &context),
                 translate(&packet, at: hook, ingress: ingress, egress: egress, &context)
@@ -64,21 +71,55 @@ extension NetworkNamespace {
         return false
     }
 
-    /// Answers as REJECT does (nf_send_unreach, nf_send_reset).
+    /// Answers as REJECT does (nf_send_unreach, nf_send_reset): about no later fragment and no broken packet.
     private mutating func reject(_ packet: Packet, _ kind: RejectKind, _ context: inout PathContext) {
-        if isIPv6(packet, context), kind != .tcpReset {
-            sendICMPv6Error(about: packet, .portUnreachable, &context)
+        let fields = RuleFields(packet, in: context.arena)
+        guard fields.fragmentOffset == 0 else { return }
+        if kind == .tcpReset {
+            guard fields.protocol == .tcp, hasIntactChecksum(packet, fields, context) else { return }
+            sendReset(about: packet, &context)
+            return
+        }
+        guard hasIntactChecksum(packet, fields, context) else { return }
+        if isIPv6(packet, context) {
+            sendICMPv6Error(about: packet, kind.icmpv6, &context)
             return
         }
         switch kind {
         case .networkUnreachable: sendICMPError(about: packet, .networkUnreachable, &context)
         case .hostUnreachable: sendICMPError(about: packet, .hostUnreachable, &context)
         case .protocolUnreachable: sendICMPError(about: packet, .protocolUnreachable, &context)
-        case .portUnreachable, .portUnreachableIPv6: sendICMPError(about: packet, .portUnreachable, &context)
+        case .portUnreachable: sendICMPError(about: packet, .portUnreachable, &context)
         case .networkProhibited: sendICMPError(about: packet, .networkProhibited, &context)
         case .hostProhibited: sendICMPError(about: packet, .hostProhibited, &context)
         case .administrativelyProhibited: sendICMPError(about: packet, .packetFiltered, &context)
-        case .tcpReset: sendReset(about: packet, &context)
+        case .noRouteIPv6, .administrativelyProhibitedIPv6, .addressUnreachableIPv6, .portUnreachableIPv6,
+            .policyFailIPv6, .rejectRouteIPv6, .tcpReset:
+            break
+        }
+    }
+
+    /// nf_ip_checksum, as far as nf_reject_verify_csum asks for it: protocols without a checksum over all of their
+    /// payload are taken as they are.
+    private func hasIntactChecksum(_ packet: Packet, _ fields: RuleFields, _ context: borrowing PathContext) -> Bool {
+        switch fields.protocol {
+        case .tcp, .udp, .icmp, .icmpv6: break
+        default: return true
+        }
+        guard let position = TransportChecksum.offset(of: fields.protocol),
+            packet.length >= fields.transport + position + 2
+        else { return false }
+        // A zero means that the sender of a datagram computed none.
+        if fields.protocol == .udp, fields.family == .ipv4,
+            context.arena.load16(packet, fields.transport + position) == 0
+        {
+            return true
+        }
+        // The first fragment alone cannot be checked; the kernel does, and says nothing.
+        return context.arena.withBytes(packet) {
+            TransportChecksum.verify(
+                fields.protocol, source: fields.source, destination: fields.destination, in: $0,
+                segment: fields.transport..<packet.length)
         }
     }
 }

@@ -16,8 +16,10 @@ struct RuleFields {
     var destinationPort: UInt16 = 0
     /// Where in the frame the transport header begins.
     var transport: Int
-    /// A fragment behind the first, which has no transport header.
-    var isLaterFragment: Bool
+    /// In units of eight octets; only fragment 0 has a transport header.
+    var fragmentOffset: UInt16
+    /// A match found a header it cannot read: the packet is dropped (`hotdrop` of struct xt_action_param).
+    var mustDrop = false
 
     var family: AddressFamily { source.family }
 
@@ -25,13 +27,13 @@ struct RuleFields {
         source = arena.source(packet)
         destination = arena.destination(packet)
         guard let header = NetworkHeader(packet, in: arena) else {
-            (`protocol`, transport, isLaterFragment, hasPorts) = (.noNextHeader, packet.length, true, false)
+            (`protocol`, transport, fragmentOffset, hasPorts) = (.noNextHeader, packet.length, 0, false)
             return
         }
         `protocol` = header.protocol
         transport = header.transport
-        isLaterFragment = header.isLaterFragment
-        hasPorts = `protocol`.hasPorts && !isLaterFragment && packet.length >= transport + 4
+        fragmentOffset = header.fragmentOffset
+        hasPorts = `protocol`.hasPorts && fragmentOffset == 0 && packet.length >= transport + 4
         if hasPorts {
             sourcePort = arena.load16(packet, transport)
             destinationPort = arena.load16(packet, transport + 2)

@@ -96,7 +96,7 @@ public struct IPTablesProxy: Sendable {
 
     /// What of the node decides its rules.
     public func profile(of node: NodeView) -> IPTablesProfile {
-        let nodeIP = nodeIP(of: node)
+        let nodeIP = node.nodeIP(configuration, family: index.family)
         let positions = (nodeDependent + (localPositions[node.name] ?? [])).sorted()
         let differences = positions.compactMap { position -> ServicePortDifference? in
             let port = index.ports[position]
@@ -142,13 +142,6 @@ public struct IPTablesProxy: Sendable {
             rules.install(into: &ruleset)
         }
         installNodePortJumps(for: profile, into: &ruleset)
-    }
-
-    /// The node's own address; a concrete bindAddress takes its place, and loopback that of an unknown one.
-    private func nodeIP(of node: NodeView) -> IPAddress {
-        let family = index.family
-        if let bound = IPAddress(configuration.bindAddress), bound.family == family, !bound.isAny { return bound }
-        return node.hostAddresses.first { $0.family == family } ?? .loopback(family)
     }
 
     // MARK: - The rules every node has

@@ -50,6 +50,13 @@ public enum NodeNetwork {
         namespace.sysctls.bridgeCallsIPTables = true
         namespace.sysctls.bridgeCallsIP6Tables = true
         namespace.sysctls.routeLocalnet = proxy.mode == .iptables && proxy.iptables.localhostNodePorts
+        if proxy.mode == .ipvs {
+            namespace.sysctls.virtualServersUseTracking = true
+            namespace.sysctls.virtualServersExpireWithoutServer = true
+            namespace.sysctls.virtualServersExpireQuietTemplates = true
+            namespace.sysctls.arpIgnore = proxy.ipvs.strictARP ? 1 : 0
+            namespace.sysctls.arpAnnounce = proxy.ipvs.strictARP ? 2 : 0
+        }
         namespace.sysctls.connectionTrackingIsLiberal = proxy.conntrack.tcpBeLiberal
         // Zero leaves these two as they are.
         let (udp, udpStream) = (proxy.conntrack.udpTimeout, proxy.conntrack.udpStreamTimeout)

@@ -78,6 +78,13 @@ public struct TraceText: Sendable {
             lines.append("")
             lines.append(bold(name) + "  " + (title.map(packetText) ?? "never reached a link"))
         }
+        return lines + hopLines(trace)
+    }
+
+    /// Where a packet was seen, what was done to it there, and how it ended; `unfinished` stands for an ending that is
+    /// not known.
+    func hopLines(_ trace: PacketTrace, unfinished: String? = nil) -> [String] {
+        var lines: [String] = []
         let width = trace.hops.map(\.place.count).max() ?? 0
         var number = 0
         for hop in trace.hops {
@@ -89,6 +96,7 @@ public struct TraceText: Sendable {
             }
             for step in hop.steps { lines += stepLines(step) }
         }
+        if let unfinished, case .waiting = trace.disposition { return lines + ["     " + unfinished] }
         lines += dispositionLines(trace)
         return lines
     }
@@ -134,6 +142,9 @@ public struct TraceText: Sendable {
             return level == .detail ? [indent + dimmed("conntrack: \(states)")] : []
         case .translated(let kind, let from, let to, let rule, let chains):
             return translation(kind, from, to, rule, chains).map { indent + $0 }
+        case .scheduled(let server, let scheduler, let real, let isRemembered):
+            let choice = isRemembered ? "session affinity keeps" : "\(scheduler) chose"
+            return level == .minimal ? [] : [indent + coloured("IPVS \(server.chain): \(choice) \(real)", .yellow)]
         case .routed(let route, _):
             guard level != .minimal else { return [] }
             let local = route.hasPrefix("local ") ? "for this machine" : "route \(route)"
@@ -232,9 +243,12 @@ public struct TraceText: Sendable {
         switch trace.report.outcome {
         case .answered where trace.report.request.protocol == .tcp:
             let status = trace.responseStatus ?? "an answer"
+            let body = trace.responseBody.split(separator: "\n", omittingEmptySubsequences: false)
             lines.append(
-                bold("answer") + "    \(status) \(quoted(trace.responseBody)) after "
-                    + durationText(trace.report.finished - trace.report.started))
+                bold("answer") + "    \(status) " + (body.count > 1 ? "" : quoted(trace.responseBody) + " ")
+                    + "after " + durationText(trace.report.finished - trace.report.started))
+            if level == .detail { lines += trace.responseHeaders.map { "          \($0.name): \($0.value)" } }
+            if body.count > 1 { lines += body.map { "          \($0)" } }
         case .answered:
             lines.append(bold("answer") + "    after " + durationText(trace.report.finished - trace.report.started))
         default: break
@@ -267,7 +281,7 @@ public struct TraceText: Sendable {
 
     // MARK: dress
 
-    private enum Colour: String {
+    enum Colour: String {
         case red = "31"
         case green = "32"
         case yellow = "33"
@@ -276,11 +290,11 @@ public struct TraceText: Sendable {
         case dim = "2"
     }
 
-    private func coloured(_ text: String, _ colour: Colour) -> String {
+    func coloured(_ text: String, _ colour: Colour) -> String {
         usesColour ? "\u{1b}[\(colour.rawValue)m\(text)\u{1b}[0m" : text
     }
 
-    private func bold(_ text: String) -> String { coloured(text, .bold) }
+    func bold(_ text: String) -> String { coloured(text, .bold) }
     private func dimmed(_ text: String) -> String { coloured(text, .dim) }
 
     private func padded(_ text: String, _ width: Int) -> String {
@@ -309,6 +323,11 @@ extension PathEvent.RuleVerdict {
         case .sourceNAT: "SNAT"
         case .masquerade: "MASQUERADE"
         case .reject: "REJECT"
+        case .redirect: "REDIRECT"
+        case .connectionMark: "CONNMARK"
+        case .noTrack: "NOTRACK"
+        case .log: "LOG"
+        case .rewrite: "changed"
         }
     }
 }
