@@ -196,7 +196,7 @@ extension NetworkNamespace {
     }
 
     /// Packets from 127.0.0.0/8 leave the host only with route_localnet (__mkroute_output).
-    private func mayLeave(_ packet: Packet, by route: RouteResult, _ context: borrowing PathContext) -> Bool {
+    func mayLeave(_ packet: Packet, by route: RouteResult, _ context: borrowing PathContext) -> Bool {
         sysctls.routeLocalnet || links[route.egress.index].isLoopback || !sourceAddress(packet, context).isLoopback
     }
 

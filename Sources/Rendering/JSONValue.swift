@@ -6,6 +6,8 @@ public enum JSONValue: Hashable, Sendable {
     case null
     case bool(Bool)
     case number(Int)
+    /// A finite number that need not be whole.
+    case fraction(Double)
     case string(String)
     case array([JSONValue])
     /// Members in the order they are printed.
@@ -38,6 +40,7 @@ public enum JSONValue: Hashable, Sendable {
         case .null: text += "null"
         case .bool(let value): text += value ? "true" : "false"
         case .number(let value): text += String(value)
+        case .fraction(let value): text += value.isFinite ? value.description : "null"
         case .string(let value): Self.write(value, to: &text)
         case .array(let values):
             guard !values.isEmpty else {

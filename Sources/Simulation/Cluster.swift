@@ -14,6 +14,8 @@ public struct Cluster: Sendable {
     public init(realising given: ObjectStore, seed: UInt64 = 1) throws(ObjectError) {
         var objects = given
         var warnings = try ControlPlane.realiseObjects(&objects, seed: seed)
+        // Pods are connected by flannel unless the input says how. Without a pod nothing tells that there is a flannel.
+        if given.flannelConfiguration == nil, objects.pods.isEmpty { objects.flannelConfiguration = nil }
         warnings += try NodeNetwork.checkSettings(objects.nodes)
         if let flannel = objects.flannelConfiguration, let warning = FlannelDaemon.warning(about: flannel) {
             warnings.append(warning)

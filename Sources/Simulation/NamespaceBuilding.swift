@@ -75,9 +75,10 @@ extension Simulator {
         }
         addDefaultRoute(&namespace, settings)
         let flannel = objects.flannelConfiguration ?? FlannelConfiguration()
+        let ownLease = objects.flannelConfiguration == nil ? nil : lease(of: node)
         let pods = (directory.podsByNode[name] ?? []).map { objects.pods[$0] }
         var built: [NetworkNamespace] = []
-        if let own = lease(of: node), !interfaces.isEmpty {
+        if let own = ownLease, !interfaces.isEmpty {
             let others = objects.nodes.compactMap { $0.name == name ? nil : lease(of: $0) }
             FlannelDaemon.configure(
                 &namespace, own: own, others: others, configuration: flannel, external: LinkID(1))
@@ -88,7 +89,7 @@ extension Simulator {
         var ruleset = Ruleset()
         let addresses = namespace.links.filter { !$0.isLoopback }.flatMap { $0.addresses.map(\.interface) }
         proxy.install(for: node, addresses: addresses, into: &ruleset)
-        if let own = lease(of: node), flannel.ipMasq, let network = flannel.network {
+        if let own = ownLease, flannel.ipMasq, let network = flannel.network {
             FlannelRules.install(network: network, subnet: own.subnet, into: &ruleset)
         }
         namespace.setRuleset(ruleset)

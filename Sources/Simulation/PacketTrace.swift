@@ -16,6 +16,8 @@ public struct TraceRule: Hashable, Sendable {
     public let comment: String?
     /// Who wrote the chain: `kube-proxy`, `flannel`; nil for built-in chains.
     public let agent: String?
+    /// How it answers, when it rejects.
+    public let reject: RejectKind?
 }
 
 /// One thing that was done to the packet, or decided about it.
@@ -115,11 +117,18 @@ extension Simulator {
 
     /// The trace of one packet from the events of a run.
     package func trace(of packet: UInt32, in events: Range<Int>) -> PacketTrace {
+        trace(of: packet, in: context.recording.events[events], at: nil)
+    }
+
+    /// The trace of one packet from any events: all of one namespace, or of the simulation's own.
+    func trace(
+        of packet: UInt32, in events: ArraySlice<PathEvent>, at only: NetworkNamespace?
+    ) -> PacketTrace {
         var hops: [TraceHop] = []
         var ending: Disposition?
         var chains: [String] = []
-        for event in context.recording.events[events] where event.packet == packet {
-            let namespace = built(event.namespace)
+        for event in events where event.packet == packet {
+            let namespace = only ?? built(event.namespace)
             let name = self.name(of: event.namespace)
             if hops.isEmpty || hops[hops.count - 1].namespace != name, case .originated = event.kind {
                 hops.append(
@@ -236,12 +245,13 @@ extension NetworkNamespace {
         if reference.isPolicy {
             return TraceRule(
                 table: ruleset.tables[Int(reference.table)].name.rawValue, chain: chain.name, number: nil,
-                text: "policy \(chain.policy?.rawValue ?? "-")", comment: nil, agent: nil)
+                text: "policy \(chain.policy?.rawValue ?? "-")", comment: nil, agent: nil, reject: nil)
         }
         let rule = chain.rules[Int(reference.rule)]
         return TraceRule(
             table: ruleset.tables[Int(reference.table)].name.rawValue, chain: chain.name,
             number: Int(reference.rule) + 1,
-            text: "-A \(chain.name) \(rule)", comment: rule.comment, agent: chain.agent)
+            text: "-A \(chain.name) \(rule)", comment: rule.comment, agent: chain.agent,
+            reject: rule.target?.reject)
     }
 }

@@ -15,6 +15,7 @@ struct Podnet: ParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            Trace.self, CaptureCommand.self, Get.self, Rules.self, IP.self, BridgeCommand.self, Conntrack.self,
+            Trace.self, CaptureCommand.self, PacketCommand.self, Get.self, Rules.self, IP.self, BridgeCommand.self,
+            Conntrack.self,
         ])
 }

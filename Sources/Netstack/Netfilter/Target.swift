@@ -17,6 +17,23 @@ public enum RejectKind: String, Hashable, Sendable, CaseIterable {
     case portUnreachableIPv6 = "icmp6-port-unreachable"
 }
 
+extension RejectKind {
+    /// ICMP type and code of the answer; nil for a reset.
+    public var answer: (type: UInt8, code: UInt8)? {
+        switch self {
+        case .networkUnreachable: (3, 0)
+        case .hostUnreachable: (3, 1)
+        case .protocolUnreachable: (3, 2)
+        case .portUnreachable: (3, 3)
+        case .networkProhibited: (3, 9)
+        case .hostProhibited: (3, 10)
+        case .administrativelyProhibited: (3, 13)
+        case .portUnreachableIPv6: (1, 4)
+        case .tcpReset: nil
+        }
+    }
+}
+
 /// The target of a rule.
 public enum Target: Hashable, Sendable {
     case accept
@@ -34,6 +51,14 @@ public enum Target: Hashable, Sendable {
     case sourceNAT(address: IPAddress, randomFully: Bool)
     case masquerade(randomFully: Bool)
     case reject(RejectKind)
+}
+
+extension Target {
+    /// How it answers, when it rejects.
+    public var reject: RejectKind? {
+        if case .reject(let kind) = self { return kind }
+        return nil
+    }
 }
 
 extension Target: CustomStringConvertible {

@@ -5,7 +5,7 @@ extension JSONValue {
     /// The text without blanks between its parts.
     package func compactText() -> String {
         switch self {
-        case .null, .bool, .number, .string: return text()
+        case .null, .bool, .number, .fraction, .string: return text()
         case .array(let values): return "[" + values.map { $0.compactText() }.joined(separator: ",") + "]"
         case .object(let members):
             let parts = members.map { JSONValue.string($0.name).text() + ":" + $0.value.compactText() }

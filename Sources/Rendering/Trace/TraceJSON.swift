@@ -129,7 +129,7 @@ public struct TraceJSON: Sendable {
         ])
     }
 
-    private func rule(_ rule: TraceRule) -> JSONValue {
+    func rule(_ rule: TraceRule) -> JSONValue {
         .object([
             "table": .string(rule.table),
             "chain": .string(rule.chain),

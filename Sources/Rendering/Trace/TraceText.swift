@@ -78,6 +78,12 @@ public struct TraceText: Sendable {
             lines.append("")
             lines.append(bold(name) + "  " + (title.map(packetText) ?? "never reached a link"))
         }
+        return lines + hopLines(trace)
+    }
+
+    /// Where a packet was seen, what was done to it there, and how it ended.
+    func hopLines(_ trace: PacketTrace) -> [String] {
+        var lines: [String] = []
         let width = trace.hops.map(\.place.count).max() ?? 0
         var number = 0
         for hop in trace.hops {
@@ -267,7 +273,7 @@ public struct TraceText: Sendable {
 
     // MARK: dress
 
-    private enum Colour: String {
+    enum Colour: String {
         case red = "31"
         case green = "32"
         case yellow = "33"
@@ -276,11 +282,11 @@ public struct TraceText: Sendable {
         case dim = "2"
     }
 
-    private func coloured(_ text: String, _ colour: Colour) -> String {
+    func coloured(_ text: String, _ colour: Colour) -> String {
         usesColour ? "\u{1b}[\(colour.rawValue)m\(text)\u{1b}[0m" : text
     }
 
-    private func bold(_ text: String) -> String { coloured(text, .bold) }
+    func bold(_ text: String) -> String { coloured(text, .bold) }
     private func dimmed(_ text: String) -> String { coloured(text, .dim) }
 
     private func padded(_ text: String, _ width: Int) -> String {
