@@ -14,14 +14,6 @@ enum Manipulation {
     }
 }
 
-/// What a NAT target asks for.
-private struct TranslationRange {
-    var address: IPAddress
-    /// Nil: keep the port if possible.
-    var port: UInt16?
-    var isRandom = false
-}
-
 extension NetworkNamespace {
     /// NAT at a hook (nf_nat_inet_fn). False when a rule of the nat table dropped the packet.
     mutating func translate(
@@ -52,7 +44,7 @@ extension NetworkNamespace {
                 // No rule chose: keep the address, but a source port that clashes must still change.
                 let current = connections[packet.connection].reply
                 let own = manipulation == .source ? current.destination : current.source
-                guard setUp(packet.connection, manipulation, TranslationRange(address: own), &context) else {
+                guard setUp(packet.connection, manipulation, TranslationRange(own), &context) else {
                     drop(packet, .netfilterDrop, &context)
                     return false
                 }
@@ -82,16 +74,16 @@ extension NetworkNamespace {
         switch target {
         case .destinationNAT(let address, let port):
             connections[packet.connection].destinationRule = context.natRule
-            return setUp(packet.connection, .destination, TranslationRange(address: address, port: port), &context)
+            return setUp(packet.connection, .destination, TranslationRange(address, port: port), &context)
         case .sourceNAT(let address, let isRandom):
             connections[packet.connection].sourceRule = context.natRule
             return setUp(
-                packet.connection, .source, TranslationRange(address: address, isRandom: isRandom), &context)
+                packet.connection, .source, TranslationRange(address, isFullyRandom: isRandom), &context)
         case .masquerade(let isRandom):
             guard let egress, let address = masqueradeAddress(packet, egress: egress, context) else { return false }
             connections[packet.connection].sourceRule = context.natRule
             return setUp(
-                packet.connection, .source, TranslationRange(address: address, isRandom: isRandom), &context)
+                packet.connection, .source, TranslationRange(address, isFullyRandom: isRandom), &context)
         default: return true
         }
     }
@@ -128,13 +120,15 @@ extension NetworkNamespace {
         _ context: inout PathContext
     ) -> ConnectionTuple? {
         var tuple = current
-        if manipulation == .source { tuple.source = range.address } else { tuple.destination = range.address }
-        if let port = range.port, tuple.protocol.hasPorts {
+        if let address = range.addresses?.lowerBound {
+            if manipulation == .source { tuple.source = address } else { tuple.destination = address }
+        }
+        if let port = range.ports?.lowerBound, tuple.protocol.hasPorts {
             // A single port leaves no choice.
             if manipulation == .source { tuple.sourcePort = port } else { tuple.destinationPort = port }
             return tuple
         }
-        if !range.isRandom, !connections.isTaken(tuple, except: id, now: context.now) { return tuple }
+        if !range.drawsPort, !connections.isTaken(tuple, except: id, now: context.now) { return tuple }
         guard manipulation == .source || tuple.protocol != .icmp else { return tuple }
         let old = Int(manipulation == .source ? tuple.sourcePort : tuple.destinationPort)
         let ports: ClosedRange<Int>

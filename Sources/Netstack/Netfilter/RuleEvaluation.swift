@@ -2,41 +2,12 @@
 // net/ipv4/netfilter/ip_tables.c.
 
 internal import Addressing
-internal import Wire
 
 /// What a table decided.
 enum TableVerdict {
     case accept
     case drop(RuleReference)
     case reject(RejectKind, RuleReference)
-}
-
-/// The fields rules compare, read once per hook.
-struct RuleFields {
-    var source: IPAddress
-    var destination: IPAddress
-    var `protocol`: IPProtocol
-    /// False for later fragments and protocols without ports.
-    var hasPorts: Bool
-    var sourcePort: UInt16 = 0
-    var destinationPort: UInt16 = 0
-
-    init(_ packet: Packet, in arena: borrowing PacketArena) {
-        let headerLength = Int(arena.load8(packet, networkOffset) & 0xf) * 4
-        source = IPAddress(IPv4Address(rawValue: arena.load32(packet, networkOffset + IPv4Header.Offset.source)))
-        destination = IPAddress(
-            IPv4Address(rawValue: arena.load32(packet, networkOffset + IPv4Header.Offset.destination)))
-        `protocol` = IPProtocol(rawValue: arena.load8(packet, networkOffset + IPv4Header.Offset.protocol))
-        let fragment =
-            arena.load16(packet, networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
-            & IPv4Header.fragmentOffsetMask
-        let transport = networkOffset + headerLength
-        hasPorts = `protocol`.hasPorts && fragment == 0 && packet.length >= transport + 4
-        if hasPorts {
-            sourcePort = arena.load16(packet, transport)
-            destinationPort = arena.load16(packet, transport + 2)
-        }
-    }
 }
 
 extension NetworkNamespace {
