@@ -29,6 +29,25 @@ struct KubeProxyVectorTests {
         try compare("18-dual-stack", family: .ipv6, file: "ip6tables-save.txt")
     }
 
+    @Test("nftables mode writes what kube-proxy wrote", arguments: names)
+    func nftablesRulesAreEqual(name: String) throws {
+        try compareTables(name, family: .ipv4, file: "nft-ruleset.txt")
+    }
+
+    @Test("the IPv6 table is what kube-proxy wrote")
+    func nftablesRulesForIPv6AreEqual() throws {
+        try compareTables("18-dual-stack", family: .ipv6, file: "nft-ruleset-ip6.txt")
+    }
+
+    private func compareTables(_ name: String, family: AddressFamily, file: String) throws {
+        let input = try ProxyInput(vector: name)
+        let expected = canonicalNFTables(try vectorText("kube-proxy/\(name)/\(file)"))
+        let actual = canonicalNFTables(
+            input.table(family, interfaceAddresses: try labAddresses(of: input.node)).listing())
+        #expect(expected.count > 90)
+        #expect(difference(expected: expected, actual: actual) == [])
+    }
+
     private func compare(_ name: String, family: AddressFamily, file: String) throws {
         var input = try ProxyInput(vector: name)
         if let setting = input.node.metadata.annotations["lab/sysctl"]?.split(separator: "="), setting.count == 2 {

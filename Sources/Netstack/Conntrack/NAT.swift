@@ -34,11 +34,14 @@ extension NetworkNamespace {
             let done: TrackedConnection.Status = manipulation == .source ? .sourceDone : .destinationDone
             guard !connections[packet.connection].status.contains(done) else { break }
             context.natRule = nil
-            switch evaluate(.nat, at: hook, &packet, ingress: ingress, egress: egress, &context) {
-            case .accept: break
-            case .drop(let rule), .reject(_, let rule):
-                drop(packet, .netfilterDrop, &context, rule: rule)
-                return false
+            for stop in hookWalk.translators(at: hook) {
+                switch evaluate(stop, at: hook, &packet, ingress: ingress, egress: egress, &context) {
+                case .accept: break
+                case .drop(let rule), .reject(_, let rule):
+                    drop(packet, .netfilterDrop, &context, rule: rule)
+                    return false
+                }
+                if connections[packet.connection].status.contains(done) { break }
             }
             if !connections[packet.connection].status.contains(done) {
                 // No rule chose: keep the address, but a source port that clashes must still change.
@@ -89,7 +92,7 @@ extension NetworkNamespace {
     }
 
     /// The address of the way out, chosen towards the next hop (nf_nat_masquerade_ipv4).
-    private func masqueradeAddress(
+    func masqueradeAddress(
         _ packet: Packet, egress: LinkID, _ context: borrowing PathContext
     ) -> IPAddress? {
         let destination = destinationAddress(packet, context)
@@ -101,7 +104,7 @@ extension NetworkNamespace {
     }
 
     /// Decides the translated tuple and remembers it in the reply direction (nf_nat_setup_info).
-    private mutating func setUp(
+    mutating func setUp(
         _ id: ConnectionID, _ manipulation: Manipulation, _ range: TranslationRange, _ context: inout PathContext
     ) -> Bool {
         guard let current = connections[id].reply.inverted else { return true }

@@ -133,6 +133,8 @@ public enum NFTablesComparison: String, Hashable, Sendable, CaseIterable {
     case implicit = ""
     case equal = "=="
     case notEqual = "!="
+    /// None of the bits.
+    case none = "!"
     case less = "<"
     case greater = ">"
     case lessOrEqual = "<="

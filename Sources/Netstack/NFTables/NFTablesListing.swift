@@ -120,7 +120,8 @@ struct NFTablesReader {
                 set.key = types.key
                 set.data = types.data
                 guard (keyword.text == "map") == (types.data != nil) else {
-                    throw error(token, "a \(keyword.text) cannot have this type", "only a map gives something for a key")
+                    throw error(
+                        token, "a \(keyword.text) cannot have this type", "only a map gives something for a key")
                 }
                 if token.text == "typeof" { set.typeof = words.map { String($0.text) }.joined(separator: " ") }
             case "policy": set.policy = String(try tokens.takeAny().text)
@@ -146,7 +147,7 @@ struct NFTablesReader {
     private func datatypes(
         _ words: [NFTablesToken], byExample: Bool
     ) -> (key: [NFTablesDatatype], data: [NFTablesDatatype]?)? {
-        let sides = words.split(separator: ":") { $0.text == $1 }
+        let sides = words.split { $0.text == ":" }
         guard (1...2).contains(sides.count) else { return nil }
         var types: [[NFTablesDatatype]] = []
         for side in sides {
@@ -155,7 +156,7 @@ struct NFTablesReader {
             if side.first?.text == "interval" || side.first?.text == "counter" { return nil }
             if side.last?.text == ";" { side.removeLast() }
             var parts: [NFTablesDatatype] = []
-            for part in side.split(separator: ".", omittingEmptySubsequences: false, { $0.text == $1 }) {
+            for part in side.split(omittingEmptySubsequences: false, whereSeparator: { $0.text == "." }) {
                 let text = part.map { String($0.text) }.joined(separator: " ")
                 let type =
                     byExample
@@ -258,7 +259,9 @@ struct NFTablesReader {
         try tokens.expect("{")
         while true {
             tokens.skipEndsOfLines()
-            guard let token = tokens.next else { throw tokens.error("the listing ends too early", hint: "is it whole?") }
+            guard let token = tokens.next else {
+                throw tokens.error("the listing ends too early", hint: "is it whole?")
+            }
             if tokens.take("}") { break }
             if token.text == "comment", chain.comment == nil, chain.base == nil, chain.rules.isEmpty,
                 tokens.peek(2) == "\n" || tokens.peek(2) == ";"

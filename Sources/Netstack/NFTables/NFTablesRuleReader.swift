@@ -112,6 +112,8 @@ extension NFTablesReader {
             return .match(left, comparison, .value(value))
         }
         var value = try readValue(types)
+        // All of these bits and no other.
+        while types.first?.isBitmask == true, tokens.take("|") { value = .flags([value, try readValue(types)]) }
         if types.first?.isBitmask == true, tokens.take("/") { value = .masked(value, mask: try readValue(types)) }
         return .match(left, comparison, .value(value))
     }
@@ -121,7 +123,7 @@ extension NFTablesReader {
     /// A field, `fib` or `numgen`, joined with others by dots or changed by operators; nil when podnet has no such
     /// thing.
     private mutating func readExpression() throws(NFTablesListingError) -> NFTablesExpression? {
-        guard var left = try readTerm() else { return nil }
+        guard let left = try readTerm() else { return nil }
         if tokens.peek() == "." {
             var parts = [left]
             while tokens.take(".") {
@@ -130,7 +132,14 @@ extension NFTablesReader {
             }
             return .concatenation(parts)
         }
-        while let word = tokens.peek(), let `operator` = NFTablesOperator(rawValue: String(word)) {
+        return try readOperators(behind: left)
+    }
+
+    private mutating func readOperators(
+        behind left: NFTablesExpression
+    ) throws(NFTablesListingError) -> NFTablesExpression {
+        var left = left
+        while let word = tokens.peek(), let `operator` = NFTablesOperator(word) {
             tokens.advance()
             if let right = try readTerm() {
                 left = .bitwise(left, `operator`, right)
@@ -232,6 +241,11 @@ extension NFTablesReader {
             tokens.advance()
             return .value(value)
         }
+        // iptables-nft translates its MARK target in an older spelling.
+        if tokens.peek() == "mark" {
+            tokens.advance()
+            return try readOperators(behind: .field(.mark))
+        }
         guard let expression = try readExpression() else { return nil }
         guard tokens.take("map") else { return expression }
         let types = datatypes(of: expression)
@@ -315,7 +329,7 @@ extension NFTablesReader {
             limit.burstUnit = String(unit)
             tokens.advance()
         }
-        return limit.tokenCost == nil ? nil : .limit(limit)
+        return limit.isEvaluated ? .limit(limit) : nil
     }
 
     private mutating func readReject() -> NFTablesStatement? {
@@ -370,7 +384,8 @@ extension NFTablesReader {
     }
 
     /// What stands behind `to`. False when podnet cannot work it out.
-    private mutating func readDestination(_ translation: inout NFTablesTranslation) throws(NFTablesListingError) -> Bool {
+    private mutating func readDestination(_ translation: inout NFTablesTranslation) throws(NFTablesListingError) -> Bool
+    {
         let family = translation.family ?? table.family.addresses
         if let expression = try readExpression() {
             guard let family, tokens.take("map") else { return false }
@@ -402,6 +417,17 @@ extension NFTablesReader {
         }
         translation.address = .value(value)
         return true
+    }
+}
+
+extension NFTablesOperator {
+    fileprivate init?(_ word: Substring) {
+        switch word {
+        case "and": self = .and
+        case "or": self = .or
+        case "xor": self = .exclusiveOr
+        default: self.init(rawValue: String(word))
+        }
     }
 }
 

@@ -14,7 +14,7 @@ extension NFTablesTable {
         var text = heading.map { $0 + "\n" }.joined() + "table \(title) {\n"
         text += attributes.map { "\t\($0)\n" }.joined()
         if let comment { text += "\tcomment \"\(comment)\"\n" }
-        var isFirst = true
+        var isFirst = attributes.isEmpty
         func separate() {
             if !isFirst { text += "\n" }
             isFirst = false
@@ -49,8 +49,8 @@ extension NFTablesSet {
         }
         if let policy { text += "\t\tpolicy \(policy)\n" }
         if let size { text += "\t\tsize \(size)\n" }
-        if let statements { text += "\t\t\(statements)\n" }
         if !flags.isEmpty { text += "\t\tflags \(flags.map(\.rawValue).joined(separator: ","))\n" }
+        if let statements { text += "\t\t\(statements)\n" }
         if let timeout { text += "\t\ttimeout \(durationText(timeout))\n" }
         if let collectionInterval { text += "\t\tgc-interval \(durationText(collectionInterval))\n" }
         if mergesIntervals { text += "\t\tauto-merge\n" }

@@ -126,7 +126,10 @@ struct NFTablesTokens {
     /// The words up to the end of the line, which stays.
     mutating func restOfLine() -> [NFTablesToken] {
         let start = position
-        while let token = next, !token.isEndOfLine { _ = token; position += 1 }
+        while let token = next, !token.isEndOfLine {
+            _ = token
+            position += 1
+        }
         return Array(tokens[start..<position])
     }
 

@@ -45,6 +45,12 @@ public struct NodeView: Hashable, Sendable {
             isConntrackLiberal: annotations[Self.liberalAnnotation].map { $0 != "0" } ?? false)
     }
 
+    /// The node's own address; a concrete bindAddress takes its place, and loopback that of an unknown one.
+    func address(_ family: AddressFamily, _ configuration: KubeProxyConfiguration) -> IPAddress {
+        if let bound = IPAddress(configuration.bindAddress), bound.family == family, !bound.isAny { return bound }
+        return hostAddresses.first { $0.family == family } ?? .loopback(family)
+    }
+
     private static let accountingAnnotation = "podnet.dev/nfacct"
     private static let liberalAnnotation = "podnet.dev/sysctl.net.netfilter.nf_conntrack_tcp_be_liberal"
 }
