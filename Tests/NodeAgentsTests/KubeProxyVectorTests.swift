@@ -2,6 +2,7 @@
 
 import Addressing
 import Kubernetes
+import Netstack
 import NodeAgents
 import Testing
 
