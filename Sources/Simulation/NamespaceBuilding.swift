@@ -8,19 +8,44 @@ internal import NodeAgents
 
 /// kube-proxy's view of the Services, worked out once for all nodes.
 struct ProxyRules: Sendable {
+    /// The mode of kube-proxy.
+    private enum Mode {
+        case iptables(IPTablesProxy)
+        case nftables([NFTablesProxy])
+    }
+
     let configuration: KubeProxyConfiguration
-    private let proxy: IPTablesProxy
+    private let mode: Mode
 
     init(_ cluster: Cluster) {
         configuration = cluster.objects.kubeProxyConfiguration ?? KubeProxyConfiguration()
-        let index = ServiceIndex(
-            services: Array(cluster.objects.services), endpointSlices: Array(cluster.objects.endpointSlices),
-            family: .ipv4)
-        proxy = IPTablesProxy(index: index, configuration: configuration)
+        func index(_ family: AddressFamily) -> ServiceIndex {
+            ServiceIndex(
+                services: Array(cluster.objects.services), endpointSlices: Array(cluster.objects.endpointSlices),
+                family: family)
+        }
+        guard configuration.mode == .nftables else {
+            mode = .iptables(IPTablesProxy(index: index(.ipv4), configuration: configuration))
+            return
+        }
+        let networks = cluster.objects.serviceCIDRs.flatMap(\.cidrs)
+        let configuration = configuration
+        mode = .nftables(
+            [.ipv4, .ipv6].map {
+                NFTablesProxy(index: index($0), configuration: configuration, serviceCIDRs: networks)
+            })
     }
 
-    func install(for node: Node, addresses: [InterfaceAddress], into ruleset: inout Ruleset) {
-        proxy.install(for: proxy.profile(of: NodeView(node, interfaceAddresses: addresses)), into: &ruleset)
+    /// Adds what kube-proxy writes on a node to what it finds there.
+    func install(
+        for node: Node, addresses: [InterfaceAddress], into ruleset: inout Ruleset, _ nftables: inout NFTablesRuleset
+    ) {
+        let view = NodeView(node, interfaceAddresses: addresses)
+        switch mode {
+        case .iptables(let proxy): proxy.install(for: proxy.profile(of: view), into: &ruleset)
+        case .nftables(let proxies):
+            nftables.tables += proxies.map { $0.table(for: $0.profile(of: view)) }
+        }
     }
 }
 
@@ -88,11 +113,13 @@ extension Simulator {
         NodeNetwork.applySettings(node, proxy: proxy.configuration, to: &namespace)
         var ruleset = Ruleset()
         let addresses = namespace.links.filter { !$0.isLoopback }.flatMap { $0.addresses.map(\.interface) }
-        proxy.install(for: node, addresses: addresses, into: &ruleset)
+        var nftables = NFTablesRuleset()
+        proxy.install(for: node, addresses: addresses, into: &ruleset, &nftables)
         if let own = ownLease, flannel.ipMasq, let network = flannel.network {
             FlannelRules.install(network: network, subnet: own.subnet, into: &ruleset)
         }
         namespace.setRuleset(ruleset)
+        if !nftables.tables.isEmpty { namespace.setNFTables(nftables) }
         listen(NodeNetwork.listeners(node.metadata), as: name, in: &namespace)
         for pod in pods where pod.spec.hostNetwork {
             listen(NodeNetwork.listeners(pod), as: pod.metadata.name, in: &namespace)

@@ -326,6 +326,16 @@ extension NFTablesBucket {
     }
 }
 
+extension NFTablesRule {
+    /// How the rule answers, when it rejects.
+    package func reject(in family: NFTablesFamily) -> RejectKind? {
+        for case .reject(let reject) in statements {
+            return reject.answer(family.addresses ?? .ipv4) ?? reject.answer(.ipv6)
+        }
+        return nil
+    }
+}
+
 extension NFTablesReject {
     /// The answer to a packet of a family; nil when the rule is not for that family, or podnet has no such answer.
     func answer(_ family: AddressFamily) -> RejectKind? {
