@@ -72,7 +72,7 @@ let package = Package(
         tests(for: "Netstack", imports: ["Addressing", "Wire", "Netstack"]),
         tests(for: "Kubernetes", imports: ["Addressing", "Kubernetes"]),
         tests(
-            for: "NodeAgents", imports: ["Addressing", "Netstack", "Kubernetes", "NodeAgents", "Manifests"],
+            for: "NodeAgents", imports: ["Addressing", "Wire", "Netstack", "Kubernetes", "NodeAgents", "Manifests"],
             data: ["Vectors"]),
         tests(
             for: "Simulation",

@@ -21,6 +21,11 @@ public struct NetworkNamespace: Sendable {
     /// The rules as their authors wrote them.
     public private(set) var ruleset = Ruleset()
     var compiledRules = CompiledRuleset()
+    /// The nftables tables beside them.
+    public private(set) var nftables = NFTablesRuleset()
+    var compiledNFTables = CompiledNFTables()
+    var nftablesState = NFTablesState()
+    var hookWalk = HookWalk()
     /// What `-m set` asks.
     public var ipSets: [IPSet] = []
     /// What IPVS spreads over real servers.
@@ -139,6 +144,14 @@ public struct NetworkNamespace: Sendable {
         self.ruleset = ruleset
         compiledRules = CompiledRuleset(compiling: ruleset)
         ruleMemory.forgetRules()
+    }
+
+    /// Replaces all nftables tables, as `nft -f` does behind `flush ruleset`. What their rules remembered is forgotten.
+    public mutating func setNFTables(_ ruleset: NFTablesRuleset) {
+        nftables = ruleset
+        compiledNFTables = CompiledNFTables(compiling: ruleset)
+        nftablesState = compiledNFTables.initialState
+        hookWalk = HookWalk(compiledNFTables)
     }
 
     // MARK: what the path asks

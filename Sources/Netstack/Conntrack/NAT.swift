@@ -34,11 +34,14 @@ extension NetworkNamespace {
             let done: TrackedConnection.Status = manipulation == .source ? .sourceDone : .destinationDone
             guard !connections[packet.connection].status.contains(done) else { break }
             context.natRule = nil
-            switch evaluate(.nat, at: hook, &packet, ingress: ingress, egress: egress, &context) {
-            case .accept: break
-            case .drop(let rule), .reject(_, let rule):
-                drop(packet, .netfilterDrop, &context, rule: rule)
-                return false
+            for stop in hookWalk.translators(at: hook) {
+                switch evaluate(stop, at: hook, &packet, ingress: ingress, egress: egress, &context) {
+                case .accept: break
+                case .drop(let rule), .reject(_, let rule):
+                    drop(packet, .netfilterDrop, &context, rule: rule)
+                    return false
+                }
+                if connections[packet.connection].status.contains(done) { break }
             }
             if !connections[packet.connection].status.contains(done) {
                 // No rule chose: keep the address, but a source port that clashes must still change.
@@ -101,7 +104,7 @@ extension NetworkNamespace {
     }
 
     /// The address of the way out, chosen towards the next hop (nf_nat_masquerade_ipv4).
-    private func masqueradeAddress(
+    func masqueradeAddress(
         _ packet: Packet, egress: LinkID, _ context: borrowing PathContext
     ) -> IPAddress? {
         let destination = destinationAddress(packet, context)
@@ -113,7 +116,7 @@ extension NetworkNamespace {
     }
 
     /// Decides the translated tuple and remembers it in the reply direction (nf_nat_setup_info).
-    private mutating func setUp(
+    mutating func setUp(
         _ packet: Packet, _ manipulation: Manipulation, _ range: TranslationTarget, _ context: inout PathContext
     ) -> Bool {
         let id = packet.connection
@@ -328,5 +331,15 @@ extension NetworkNamespace {
                     manipulation == .source ? .originalSource : .originalDestination, from: SocketAddress(old, 0),
                     to: SocketAddress(new, 0), rule: nil), packet, in: id)
         }
+    }
+}
+
+extension TranslationTarget {
+    init(_ range: TranslationRange) {
+        var options: Options = []
+        if range.isRandom { options.insert(.random) }
+        if range.isFullyRandom { options.insert(.randomFully) }
+        if range.isPersistent { options.insert(.persistent) }
+        self.init(addresses: range.addresses, ports: range.ports, basePort: range.basePort, options: options)
     }
 }

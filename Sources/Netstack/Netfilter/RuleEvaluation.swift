@@ -2,62 +2,12 @@
 // net/ipv4/netfilter/ip_tables.c.
 
 internal import Addressing
-internal import Wire
 
 /// What a table decided.
 enum TableVerdict {
     case accept
     case drop(RuleReference)
     case reject(RejectKind, RuleReference)
-}
-
-/// The fields rules compare, read once per hook.
-struct RuleFields {
-    var source: IPAddress
-    var destination: IPAddress
-    var `protocol`: IPProtocol
-    /// False for later fragments and protocols without ports.
-    var hasPorts: Bool
-    var sourcePort: UInt16 = 0
-    var destinationPort: UInt16 = 0
-    /// Where the transport header begins in the frame.
-    var transport: Int
-    /// In units of eight octets; only fragment 0 has a transport header.
-    var fragmentOffset: UInt16
-    /// A match found a header it cannot read: the packet is dropped (`hotdrop` of struct xt_action_param).
-    var mustDrop = false
-
-    init(_ packet: Packet, in arena: borrowing PacketArena) {
-        let headerLength = Int(arena.load8(packet, networkOffset) & 0xf) * 4
-        source = IPAddress(IPv4Address(rawValue: arena.load32(packet, networkOffset + IPv4Header.Offset.source)))
-        destination = IPAddress(
-            IPv4Address(rawValue: arena.load32(packet, networkOffset + IPv4Header.Offset.destination)))
-        `protocol` = IPProtocol(rawValue: arena.load8(packet, networkOffset + IPv4Header.Offset.protocol))
-        fragmentOffset =
-            arena.load16(packet, networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
-            & IPv4Header.fragmentOffsetMask
-        transport = networkOffset + headerLength
-        hasPorts = `protocol`.hasPorts && fragmentOffset == 0 && packet.length >= transport + 4
-        if hasPorts {
-            sourcePort = arena.load16(packet, transport)
-            destinationPort = arena.load16(packet, transport + 2)
-        }
-    }
-}
-
-/// The links of a hook, with their names as rules compare them.
-struct RuleLinks {
-    let ingress: LinkID?
-    let egress: LinkID?
-    let ingressName: PackedName
-    let egressName: PackedName
-
-    init(ingress: LinkID?, egress: LinkID?, _ links: [Link]) {
-        self.ingress = ingress
-        self.egress = egress
-        ingressName = ingress.map { links[$0.index].packedName } ?? PackedName("")
-        egressName = egress.map { links[$0.index].packedName } ?? PackedName("")
-    }
 }
 
 extension NetworkNamespace {
