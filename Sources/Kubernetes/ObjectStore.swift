@@ -96,6 +96,7 @@ public struct ObjectStore: Sendable, Equatable {
     public var endpointSlices = ObjectTable<EndpointSlice>()
     public var configMaps = ObjectTable<ConfigMap>()
     public var networkPolicies = ObjectTable<NetworkPolicy>()
+    public var serviceCIDRs = ObjectTable<ServiceCIDR>()
     public var hosts = ObjectTable<Host>()
 
     /// Nil when the input has none; `ControlPlane.realiseObjects` fills all four with what applies.

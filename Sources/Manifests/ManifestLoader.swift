@@ -94,6 +94,7 @@ struct ManifestLoader {
         case ("discovery.k8s.io", EndpointSlice.kind): try insert(node, origin, \.endpointSlices, EndpointSlice.init)
         case ("networking.k8s.io", NetworkPolicy.kind), ("extensions", NetworkPolicy.kind):
             try insert(node, origin, \.networkPolicies, NetworkPolicy.init)
+        case ("networking.k8s.io", ServiceCIDR.kind): try insert(node, origin, \.serviceCIDRs, ServiceCIDR.init)
         case ("podnet.dev", Host.kind): try insert(node, origin, \.hosts, Host.init)
         case ("podnet.dev", Underlay.kind):
             try claim(Underlay.kind, origin, node)
@@ -247,7 +248,7 @@ struct ManifestLoader {
         case "Deployment", "ReplicaSet", "DaemonSet", "StatefulSet": return "apps/v1"
         case "Job", "CronJob": return "batch/v1"
         case "EndpointSlice": return "discovery.k8s.io/v1"
-        case "NetworkPolicy": return "networking.k8s.io/v1"
+        case "NetworkPolicy", "ServiceCIDR": return "networking.k8s.io/v1"
         case "Host", "Underlay": return "podnet.dev/v1alpha1"
         default: return nil
         }

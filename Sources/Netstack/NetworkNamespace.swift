@@ -24,6 +24,11 @@ public struct NetworkNamespace: Sendable {
     public private(set) var rulesetIPv6 = Ruleset()
     var compiledRules = CompiledRuleset()
     var compiledRulesIPv6 = CompiledRuleset()
+    /// The nftables tables beside them.
+    public private(set) var nftables = NFTablesRuleset()
+    var compiledNFTables = CompiledNFTables()
+    var nftablesState = NFTablesState()
+    var hookWalk = HookWalk()
     /// What `-m set` asks.
     public var ipSets: [IPSet] = []
     /// What IPVS spreads over real servers.
@@ -162,6 +167,13 @@ public struct NetworkNamespace: Sendable {
 
     /// The rules a reference points into.
     public func ruleset(of system: RuleSystem) -> Ruleset { system == .ip6tables ? rulesetIPv6 : ruleset }
+    /// Replaces all nftables tables, as `nft -f` does behind `flush ruleset`. What their rules remembered is forgotten.
+    public mutating func setNFTables(_ ruleset: NFTablesRuleset) {
+        nftables = ruleset
+        compiledNFTables = CompiledNFTables(compiling: ruleset)
+        nftablesState = compiledNFTables.initialState
+        hookWalk = HookWalk(compiledNFTables)
+    }
 
     // MARK: what the path asks
 

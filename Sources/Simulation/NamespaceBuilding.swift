@@ -8,19 +8,37 @@ internal import NodeAgents
 
 /// kube-proxy's view of the Services, worked out once for all nodes.
 struct ProxyRules: Sendable {
+    /// The mode of kube-proxy, with what each family needs.
+    private enum Mode {
+        case iptables(IPTablesProxy)
+        case nftables([NFTablesProxy])
+        case ipvs(IPVSProxy)
+    }
+
     let configuration: KubeProxyConfiguration
     private let index: ServiceIndex
-    private let proxy: IPTablesProxy
-    /// Nil in other modes.
-    private let ipvs: IPVSProxy?
+    private let mode: Mode
 
     init(_ cluster: Cluster) {
-        configuration = cluster.objects.kubeProxyConfiguration ?? KubeProxyConfiguration()
-        index = ServiceIndex(
-            services: Array(cluster.objects.services), endpointSlices: Array(cluster.objects.endpointSlices),
-            family: .ipv4)
-        proxy = IPTablesProxy(index: index, configuration: configuration)
-        ipvs = configuration.mode == .ipvs ? IPVSProxy(index: index, configuration: configuration) : nil
+        let objects = cluster.objects
+        let configuration = objects.kubeProxyConfiguration ?? KubeProxyConfiguration()
+        func index(_ family: AddressFamily) -> ServiceIndex {
+            ServiceIndex(
+                services: Array(objects.services), endpointSlices: Array(objects.endpointSlices), family: family)
+        }
+        let index4 = index(.ipv4)
+        switch configuration.mode {
+        case .iptables: mode = .iptables(IPTablesProxy(index: index4, configuration: configuration))
+        case .nftables:
+            let networks = objects.serviceCIDRs.flatMap(\.cidrs)
+            mode = .nftables(
+                [index4, index(.ipv6)].map {
+                    NFTablesProxy(index: $0, configuration: configuration, serviceCIDRs: networks)
+                })
+        case .ipvs: mode = .ipvs(IPVSProxy(index: index4, configuration: configuration))
+        }
+        self.configuration = configuration
+        self.index = index4
     }
 
     /// What kube-proxy answers on health check ports.
@@ -34,20 +52,22 @@ struct ProxyRules: Sendable {
     ) {
         let addresses = namespace.links.filter { !$0.isLoopback }.flatMap { $0.addresses.map(\.interface) }
         let view = NodeView(node, interfaceAddresses: addresses)
-        guard let ipvs else {
-            proxy.install(for: proxy.profile(of: view), into: &ruleset)
-            return
+        switch mode {
+        case .iptables(let proxy): proxy.install(for: proxy.profile(of: view), into: &ruleset)
+        case .nftables(let proxies):
+            namespace.setNFTables(NFTablesRuleset(proxies.map { $0.table(for: $0.profile(of: view)) }))
+        case .ipvs(let proxy):
+            let state = proxy.state(of: view)
+            let device = namespace.addLink(IPVSProxy.device, kind: .dummy, hardwareAddress: hardwareAddress)
+            namespace.setLink(device, up: false)
+            for address in state.addresses {
+                namespace.addAddress(InterfaceAddress(address, prefixLength: address.family.bitWidth), to: device)
+            }
+            namespace.ipSets = state.sets
+            namespace.virtualServers = VirtualServerTable(
+                state.virtualServers, timeouts: proxy.timeouts, agent: IPVSProxy.agent)
+            proxy.install(for: state, into: &ruleset)
         }
-        let state = ipvs.state(of: view)
-        let device = namespace.addLink(IPVSProxy.device, kind: .dummy, hardwareAddress: hardwareAddress)
-        namespace.setLink(device, up: false)
-        for address in state.addresses {
-            namespace.addAddress(InterfaceAddress(address, prefixLength: address.family.bitWidth), to: device)
-        }
-        namespace.ipSets = state.sets
-        namespace.virtualServers = VirtualServerTable(
-            state.virtualServers, timeouts: ipvs.timeouts, agent: IPVSProxy.agent)
-        ipvs.install(for: state, into: &ruleset)
     }
 }
 
@@ -123,7 +143,8 @@ extension Simulator {
             FlannelRules.install(network: network, subnet: own.subnet, into: &ruleset)
         }
         namespace.setRuleset(ruleset)
-        if addresses.contains(where: { $0.address.family == .ipv6 }) {
+        // IPVS balances no IPv6 packets yet, so its rules would lead them nowhere.
+        if proxy.configuration.mode != .ipvs, addresses.contains(where: { $0.address.family == .ipv6 }) {
             namespace.setRuleset(ipv6Ruleset(of: node), family: .ipv6)
         }
         serveHealth(proxy.health(on: node, addresses: addresses), in: &namespace)

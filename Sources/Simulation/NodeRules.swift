@@ -50,11 +50,13 @@ extension Simulator {
     func ipv6Ruleset(of node: Node) -> Ruleset {
         let objects = cluster.objects
         let view = ipv6View(of: node)
-        var ruleset: Ruleset
-        if proxy.configuration.mode == .ipvs {
+        var ruleset = Ruleset()
+        switch proxy.configuration.mode {
+        case .ipvs:
             let proxy = ipv6VirtualServers()
             ruleset = proxy.ruleset(for: proxy.state(of: view))
-        } else {
+        case .nftables: break
+        case .iptables:
             ruleset = KubeProxy.iptablesRuleset(
                 services: objects.services, endpointSlices: objects.endpointSlices, node: view,
                 configuration: proxy.configuration, family: .ipv6)

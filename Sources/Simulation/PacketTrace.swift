@@ -177,11 +177,24 @@ extension Simulator {
     ) -> TraceStep? {
         func link(_ id: LinkID) -> String { namespace.links[id.index].name }
         switch event.kind {
-        case .hook(let hook, _, let table):
+        case .hook(let hook, .iptables, let table), .hook(let hook, .ip6tables, let table):
             chains = [hook.chainName]
             return .hook(hook, table: TableName.allCases[Int(table)].rawValue)
+        case .hook(let hook, .nftables, let table):
+            chains = []
+            return .hook(hook, table: namespace.nftables.tables[Int(table)].title)
         case .rule(let reference, let verdict):
             let rule = namespace.traceRule(reference)
+            if reference.system == .nftables {
+                // An element of a map may have led here, so the chain tells where the packet is; back in a caller, the
+                // chains it came from are no part of the way.
+                if let position = chains.lastIndex(of: rule.chain) {
+                    chains.removeSubrange((position + 1)...)
+                } else {
+                    chains.append(rule.chain)
+                }
+                return .rule(rule, verdict)
+            }
             if verdict == .destinationNAT || verdict == .sourceNAT || verdict == .masquerade,
                 chains.last != rule.chain
             {
@@ -210,7 +223,7 @@ extension Simulator {
         case .bridged(let bridge, let egress): return .bridged(bridge: link(bridge), egress: link(egress))
         case .flooded(let bridge): return .flooded(bridge: link(bridge))
         case .fragmented(let count, let mtu): return .fragmented(count: Int(count), mtu: Int(mtu))
-        case .originated, .frame, .delivered, .consumed, .dropped: return nil
+        case .originated, .frame, .delivered, .consumed, .dropped, .hook(_, .ipvs, _): return nil
         }
     }
 
@@ -259,6 +272,7 @@ extension NetworkNamespace {
     /// A rule with its text and place.
     package func traceRule(_ reference: RuleReference) -> TraceRule {
         if reference.system == .ipvs { return virtualServerRule(reference) }
+        if reference.system == .nftables { return nftablesTraceRule(reference) }
         let table = ruleset(of: reference.system).tables[Int(reference.table)]
         let chain = table.chains[Int(reference.chain)]
         if reference.isPolicy {
@@ -271,5 +285,20 @@ extension NetworkNamespace {
             table: table.name.rawValue, chain: chain.name, number: Int(reference.rule) + 1,
             text: "-A \(chain.name) \(rule)", comment: rule.comment, agent: chain.agent,
             reject: rule.target?.reject)
+    }
+
+    private func nftablesTraceRule(_ reference: RuleReference) -> TraceRule {
+        let table = nftables.tables[Int(reference.table)]
+        let chain = table.chains[Int(reference.chain)]
+        guard !reference.isPolicy else {
+            let policy = chain.base?.policy.rawValue ?? "-"
+            return TraceRule(
+                table: table.title, chain: chain.name, number: nil, text: "policy \(policy)", comment: nil,
+                agent: table.agent, reject: nil)
+        }
+        let rule = chain.rules[Int(reference.rule)]
+        return TraceRule(
+            table: table.title, chain: chain.name, number: Int(reference.rule) + 1, text: rule.description,
+            comment: rule.comment, agent: table.agent, reject: rule.reject(in: table.family))
     }
 }

@@ -2,6 +2,7 @@
 
 import Addressing
 import Kubernetes
+import Netstack
 import NodeAgents
 import Testing
 
@@ -27,6 +28,25 @@ struct KubeProxyVectorTests {
     @Test("ip6tables rules are what kube-proxy wrote")
     func ip6tablesRulesAreEqual() throws {
         try compare("18-dual-stack", family: .ipv6, file: "ip6tables-save.txt")
+    }
+
+    @Test("nftables mode writes what kube-proxy wrote", arguments: names)
+    func nftablesRulesAreEqual(name: String) throws {
+        try compareTables(name, family: .ipv4, file: "nft-ruleset.txt")
+    }
+
+    @Test("the IPv6 table is what kube-proxy wrote")
+    func nftablesRulesForIPv6AreEqual() throws {
+        try compareTables("18-dual-stack", family: .ipv6, file: "nft-ruleset-ip6.txt")
+    }
+
+    private func compareTables(_ name: String, family: AddressFamily, file: String) throws {
+        let input = try ProxyInput(vector: name)
+        let expected = canonicalNFTables(try vectorText("kube-proxy/\(name)/\(file)"))
+        let actual = canonicalNFTables(
+            input.table(family, interfaceAddresses: try labAddresses(of: input.node)).listing())
+        #expect(expected.count > 90)
+        #expect(difference(expected: expected, actual: actual) == [])
     }
 
     private func compare(_ name: String, family: AddressFamily, file: String) throws {

@@ -58,7 +58,7 @@ struct LaboratoryNode {
     private let eth0: LinkID
     private let own: [IPAddress]
 
-    init(_ input: ProxyInput, podInterface: String?) throws {
+    init(_ input: ProxyInput, mode: String, podInterface: String?) throws {
         var namespace = NetworkNamespace(id: NamespaceID(0), name: "node-a")
         eth0 = namespace.addLink("eth0", kind: .ethernet, hardwareAddress: MACAddress(rawValue: 0x0200_0000_0001))
         let addresses = try labAddresses(of: input.node)
@@ -68,11 +68,16 @@ struct LaboratoryNode {
         }
         for family in AddressFamily.allCases {
             namespace.addRoute(Route(IPPrefix(.any(family), length: 0), link: eth0))
+            guard mode == "iptables" else { continue }
             namespace.setRuleset(
                 KubeProxy.iptablesRuleset(
                     services: input.services, endpointSlices: input.endpointSlices,
                     node: NodeView(input.node, interfaceAddresses: addresses), configuration: input.configuration,
                     family: family), family: family)
+        }
+        if mode == "nftables" {
+            let tables = AddressFamily.allCases.map { input.table($0, interfaceAddresses: addresses) }
+            namespace.setNFTables(NFTablesRuleset(tables))
         }
         if let podInterface {
             namespace.addLink(
@@ -173,6 +178,8 @@ struct LaboratoryNode {
         }
         for event in events where event.packet == id {
             switch event.kind {
+            // From outside nobody can tell a refusal of the rules from one of a UDP port without a socket.
+            case .dropped(.noSocket, _) where flow.protocol == .udp: return .rejected
             case .delivered, .dropped(.noSocket, _), .dropped(.unhandledProtocol, _): return .local
             case .dropped(.netfilterDrop, _): return wasAnswered ? .rejected : .dropped
             case .dropped: return nil

@@ -13,13 +13,14 @@ struct ObservedFlowTests {
             ("01-clusterip-counts", 78), ("03-nodeport", 89), ("05-lb-source-ranges", 205), ("07-itp-local", 105),
             ("09-session-affinity", 107), ("10-terminating", 101), ("12-masquerade-all-bit", 44),
             ("15-prefix-nolocalhost", 44), ("18-dual-stack", 63), ("23-names", 66), ("26-nodeport-all-addrs", 86),
-        ])
-    func flows(name: String, count: Int) throws {
-        let lines = try vectorText("kube-proxy/\(name)/flows-iptables.txt").split(separator: "\n")
-        #expect(lines.count == count)
+        ], ["iptables", "nftables"])
+    func flows(vector: (name: String, count: Int), mode: String) throws {
+        let name = vector.name
+        let lines = try vectorText("kube-proxy/\(name)/flows-\(mode).txt").split(separator: "\n")
+        #expect(lines.count == vector.count)
         let flows = try lines.map(ObservedFlow.init)
         let node = try LaboratoryNode(
-            try ProxyInput(vector: name), podInterface: flows.lazy.compactMap(\.interface).first)
+            try ProxyInput(vector: name), mode: mode, podInterface: flows.lazy.compactMap(\.interface).first)
         for flow in flows {
             switch (node.verdict(of: flow), flow.verdict) {
             case (.translated(let seen, let isSticky), .translated(let expected, isSticky: false)):

@@ -20,6 +20,16 @@ struct ProxyInput {
         ).savedText()
     }
 
+    /// The table nftables mode keeps on a node with these addresses.
+    func table(
+        _ family: AddressFamily = .ipv4, interfaceAddresses: [InterfaceAddress] = [], serviceCIDRs: [IPPrefix] = []
+    ) -> NFTablesTable {
+        KubeProxy.nftablesTable(
+            services: services, endpointSlices: endpointSlices,
+            node: NodeView(node, interfaceAddresses: interfaceAddresses), configuration: configuration,
+            serviceCIDRs: serviceCIDRs, family: family)
+    }
+
     /// The lines of the dump that contain the text, in order.
     func lines(
         _ family: AddressFamily = .ipv4, interfaceAddresses: [InterfaceAddress] = [], containing text: String

@@ -1,6 +1,7 @@
 // Namespaces, nodes, ConfigMaps and NetworkPolicies (k8s.io/api core/v1, networking/v1): the fields podnet keeps.
 // Everything else in them is skipped without a word.
 
+import Addressing
 import Kubernetes
 
 extension Namespace {
@@ -80,6 +81,16 @@ extension NodeInfo {
 extension ConfigMap {
     init(manifest node: ManifestNode, metadata: ObjectMeta) throws(ManifestError) {
         try self.init(metadata: metadata, data: node.stringMap("data"))
+    }
+}
+
+extension ServiceCIDR {
+    init(manifest node: ManifestNode, metadata: ObjectMeta) throws(ManifestError) {
+        let list = try node.section("spec")?.list("cidrs") ?? []
+        let cidrs = try list.map { (item) throws(ManifestError) in
+            try item.value("a CIDR", example: "10.96.0.0/12") { IPPrefix($0) }
+        }
+        self.init(metadata: metadata, cidrs: cidrs)
     }
 }
 

@@ -41,11 +41,14 @@ extension NetworkNamespace {
             let done: TrackedConnection.Status = manipulation == .source ? .sourceDone : .destinationDone
             guard !connections[packet.connection].status.contains(done) else { break }
             context.natRule = nil
-            switch evaluate(.nat, at: hook, &packet, ingress: ingress, egress: egress, &context) {
-            case .accept: break
-            case .drop(let rule), .reject(_, let rule):
-                drop(packet, .netfilterDrop, &context, rule: rule)
-                return false
+            for stop in hookWalk.translators(at: hook) {
+                switch evaluate(stop, at: hook, &packet, ingress: ingress, egress: egress, &context) {
+                case .accept: break
+                case .drop(let rule), .reject(_, let rule):
+                    drop(packet, .netfilterDrop, &context, rule: rule)
+                    return false
+                }
+                if connections[packet.connection].status.contains(done) { break }
             }
             if !connections[packet.connection].status.contains(done) {
                 // No rule chose: keep the address, but a source port that clashes must still change.

@@ -1,5 +1,4 @@
-// What happens at each of the five hooks, in the order of the kernel's priorities: defragmentation, raw, connection
-// tracking, mangle, destination NAT, filter, security, source NAT, confirmation.
+// What happens at each of the five hooks: the stops of HookWalk.swift one after another, until one ends the packet.
 
 internal import Addressing
 internal import Wire
@@ -9,58 +8,58 @@ extension NetworkNamespace {
     mutating func hook(
         _ hook: Hook, _ packet: inout Packet, ingress: LinkID?, egress: LinkID?, _ context: inout PathContext
     ) -> Bool {
-        switch hook {
-        case .prerouting, .output:
-            let tracks = tracksConnections(packet, context)
-            if tracks, isFragment(packet, context) {
-                guard let whole = reassemble(packet, &context) else { return false }
-                packet = whole
+        for stop in hookWalk.stops(at: hook) {
+            let goesOn: Bool
+            switch stop {
+            case .defragmentation:
+                goesOn = !tracksConnections(packet, context) || defragment(&packet, &context)
+            case .tracking: goesOn = !tracksConnections(packet, context) || track(&packet, &context)
+            case .translation:
+                goesOn = translate(&packet, at: hook, ingress: ingress, egress: egress, &context)
+            case .balancing:
+                if let verdict = balance(&packet, at: hook, &context) { return verdict }
+                goesOn = true
+            case .confirmation: goesOn = confirm(&packet, &context)
+            case .table, .chain:
+                let verdict = evaluate(stop, at: hook, &packet, ingress: ingress, egress: egress, &context)
+                goesOn = passes(packet, verdict, &context)
             }
-            guard table(.raw, hook, &packet, ingress, egress, &context) else { return false }
-            if tracks {
-                guard track(&packet, &context) else { return false }
-            }
-            guard table(.mangle, hook, &packet, ingress, egress, &context) else { return false }
-            guard translate(&packet, at: hook, ingress: ingress, egress: egress, &context) else { return false }
-            guard hook == .output else { return true }
-            // IPVS, at NF_IP_PRI_NAT_DST + 1 and + 2.
-            if let verdict = balance(&packet, at: hook, &context) { return verdict }
-            guard table(.filter, hook, &packet, ingress, egress, &context) else { return false }
-            return table(.security, hook, &packet, ingress, egress, &context)
-        case .input:
-            guard table(.mangle, hook, &packet, ingress, egress, &context),
-                table(.filter, hook, &packet, ingress, egress, &context),
-                table(.security, hook, &packet, ingress, egress, &context)
-            else { return false }
-            // IPVS, at NF_IP_PRI_NAT_SRC - 2 and - 1.
-            if let verdict = balance(&packet, at: hook, &context) { return verdict }
-            guard translate(&packet, at: hook, ingress: ingress, egress: egress, &context) else { return false }
-            return confirm(&packet, &context)
-        case .forward:
-            guard table(.mangle, hook, &packet, ingress, egress, &context),
-                table(.filter, hook, &packet, ingress, egress, &context),
-                table(.security, hook, &packet, ingress, egress, &context)
-            else { return false }
-            // IPVS, at 99 and 100.
-            return balance(&packet, at: hook, &context) ?? true
-        case .postrouting:
-            guard table(.mangle, hook, &packet, ingress, egress, &context),
-                translate(&packet, at: hook, ingress: ingress, egress: egress, &context)
-            else { return false }
-            return confirm(&packet, &context)
+            guard goesOn else { return false }
+        }
+        return true
+    }
+
+    /// Something here asks for connections: the kernel then tracks every packet of the namespace, of the family whose
+    /// rules ask.
+    private func tracksConnections(_ packet: Packet, _ context: borrowing PathContext) -> Bool {
+        if compiledNFTables.tracksConnections { return true }
+        return isIPv6(packet, context) ? compiledRulesIPv6.tracksConnections : compiledRules.tracksConnections
+    }
+
+    /// The rules of one stop.
+    mutating func evaluate(
+        _ stop: HookStop, at hook: Hook, _ packet: inout Packet, ingress: LinkID?, egress: LinkID?,
+        _ context: inout PathContext
+    ) -> TableVerdict {
+        switch stop {
+        case .table(let name):
+            evaluate(name, at: hook, &packet, ingress: ingress, egress: egress, &context)
+        case .chain(let reference):
+            evaluate(reference, at: hook, &packet, ingress: ingress, egress: egress, &context)
+        case .defragmentation, .tracking, .translation, .balancing, .confirmation: .accept
         }
     }
 
-    /// Some rule of the packet's family needs its connection.
-    private func tracksConnections(_ packet: Packet, _ context: borrowing PathContext) -> Bool {
-        isIPv6(packet, context) ? compiledRulesIPv6.tracksConnections : compiledRules.tracksConnections
+    /// False while the rest of a packet is still to come.
+    private mutating func defragment(_ packet: inout Packet, _ context: inout PathContext) -> Bool {
+        guard isFragment(packet, context) else { return true }
+        guard let whole = reassemble(packet, &context) else { return false }
+        packet = whole
+        return true
     }
 
-    private mutating func table(
-        _ name: TableName, _ hook: Hook, _ packet: inout Packet, _ ingress: LinkID?, _ egress: LinkID?,
-        _ context: inout PathContext
-    ) -> Bool {
-        switch evaluate(name, at: hook, &packet, ingress: ingress, egress: egress, &context) {
+    private mutating func passes(_ packet: Packet, _ verdict: TableVerdict, _ context: inout PathContext) -> Bool {
+        switch verdict {
         case .accept: return true
         case .drop(let rule):
             drop(packet, .netfilterDrop, &context, rule: rule)
@@ -74,7 +73,7 @@ extension NetworkNamespace {
     /// Answers as REJECT does (nf_send_unreach, nf_send_reset): about no later fragment and no broken packet.
     private mutating func reject(_ packet: Packet, _ kind: RejectKind, _ context: inout PathContext) {
         let fields = RuleFields(packet, in: context.arena)
-        guard fields.fragmentOffset == 0 else { return }
+        guard !fields.isLaterFragment else { return }
         if kind == .tcpReset {
             guard fields.protocol == .tcp, hasIntactChecksum(packet, fields, context) else { return }
             sendReset(about: packet, &context)

@@ -8,8 +8,8 @@ extension RuleFields {
     /// Whether the transport header can be read. A cut one, or a fragment that begins within a TCP header, ends the
     /// packet (tcp_mt, udp_mt).
     mutating func hasTransportHeader(_ packet: Packet) -> Bool {
-        if fragmentOffset != 0 {
-            if fragmentOffset == 1, `protocol` == .tcp { mustDrop = true }
+        if isLaterFragment {
+            if beginsInHeader, `protocol` == .tcp { mustDrop = true }
             return false
         }
         let needed: Int
@@ -96,7 +96,7 @@ extension NetworkNamespace {
         case .reversePath(let flags):
             return comesBack(fields, ingress: crossing.ingress, flags) != flags.contains(.invert)
         case .virtualService(let match): return belongsToVirtualServer(match, fields, packet, at: context.now)
-        case .laterFragment(let isLater): return (fields.fragmentOffset != 0) != isLater.isNegated
+        case .laterFragment(let isLater): return fields.isLaterFragment != isLater.isNegated
         case .maskedAddress(let match):
             let address = match.end == .source ? fields.source : fields.destination
             return (address.masked(by: match.mask) == match.address) != match.isNegated
@@ -156,7 +156,7 @@ extension NetworkNamespace {
 
     private func matches(_ match: MultiportMatch, _ fields: inout RuleFields, _ packet: Packet) -> Bool {
         guard fields.hasPorts else {
-            if fields.fragmentOffset == 0 { fields.mustDrop = true }
+            if !fields.isLaterFragment { fields.mustDrop = true }
             return false
         }
         let holds = match.ports.value.contains { range in

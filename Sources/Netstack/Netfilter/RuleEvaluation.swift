@@ -10,21 +10,6 @@ enum TableVerdict {
     case reject(RejectKind, RuleReference)
 }
 
-/// The links of a hook, with their names as rules compare them.
-struct RuleLinks {
-    let ingress: LinkID?
-    let egress: LinkID?
-    let ingressName: PackedName
-    let egressName: PackedName
-
-    init(ingress: LinkID?, egress: LinkID?, _ links: [Link]) {
-        self.ingress = ingress
-        self.egress = egress
-        ingressName = ingress.map { links[$0.index].packedName } ?? PackedName("")
-        egressName = egress.map { links[$0.index].packedName } ?? PackedName("")
-    }
-}
-
 extension NetworkNamespace {
     /// Runs the table's built-in chain of a hook, of iptables or ip6tables as the packet is.
     mutating func evaluate(

@@ -16,8 +16,10 @@ struct RuleFields {
     var destinationPort: UInt16 = 0
     /// Where in the frame the transport header begins.
     var transport: Int
-    /// In units of eight octets; only fragment 0 has a transport header.
-    var fragmentOffset: UInt16
+    /// A fragment behind the first, which has no transport header.
+    var isLaterFragment: Bool
+    /// The second eight octets of a packet come in a fragment of their own, as no sender would cut it.
+    var beginsInHeader = false
     /// A match found a header it cannot read: the packet is dropped (`hotdrop` of struct xt_action_param).
     var mustDrop = false
 
@@ -27,16 +29,32 @@ struct RuleFields {
         source = arena.source(packet)
         destination = arena.destination(packet)
         guard let header = NetworkHeader(packet, in: arena) else {
-            (`protocol`, transport, fragmentOffset, hasPorts) = (.noNextHeader, packet.length, 0, false)
+            (`protocol`, transport, isLaterFragment, hasPorts) = (.noNextHeader, packet.length, false, false)
             return
         }
         `protocol` = header.protocol
         transport = header.transport
-        fragmentOffset = header.fragmentOffset
-        hasPorts = `protocol`.hasPorts && fragmentOffset == 0 && packet.length >= transport + 4
+        isLaterFragment = header.isLaterFragment
+        beginsInHeader = header.fragmentOffset == 1
+        hasPorts = `protocol`.hasPorts && !isLaterFragment && packet.length >= transport + 4
         if hasPorts {
             sourcePort = arena.load16(packet, transport)
             destinationPort = arena.load16(packet, transport + 2)
         }
+    }
+}
+
+/// The links of a hook, with their names as rules compare them.
+struct RuleLinks {
+    let ingress: LinkID?
+    let egress: LinkID?
+    let ingressName: PackedName
+    let egressName: PackedName
+
+    init(ingress: LinkID?, egress: LinkID?, _ links: [Link]) {
+        self.ingress = ingress
+        self.egress = egress
+        ingressName = ingress.map { links[$0.index].packedName } ?? PackedName("")
+        egressName = egress.map { links[$0.index].packedName } ?? PackedName("")
     }
 }

@@ -69,7 +69,7 @@ extension NetworkNamespace {
         _ size: UInt16?, _ packet: inout Packet, _ fields: RuleFields, egress: LinkID?, _ context: inout PathContext
     ) -> Bool {
         let transport = fields.transport
-        guard fields.fragmentOffset == 0 else { return true }
+        guard !fields.isLaterFragment else { return true }
         guard packet.length >= transport + TCPHeader.length else { return false }
         let headerLength = Int(context.arena.load8(packet, transport + 12) >> 4) * 4
         guard headerLength >= TCPHeader.length, packet.length >= transport + headerLength else { return false }

@@ -42,7 +42,7 @@ extension ServiceIndex {
     /// The Services with a health check port, as a node sees them.
     public func health(on node: NodeView, configuration: KubeProxyConfiguration) -> [ServiceHealth] {
         let settings = NodePortAddresses(configuration.nodePortAddresses, family: family)
-        let nodeIP = node.nodeIP(configuration, family: family)
+        let nodeIP = node.address(family, configuration)
         let addresses = settings.addresses(of: node, nodeIP: nodeIP, family: family)
         var found: [ServiceHealth] = []
         // The ports of a Service stand together.

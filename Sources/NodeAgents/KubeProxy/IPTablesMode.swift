@@ -44,14 +44,9 @@ public struct IPTablesProxy: Sendable {
     let writer: ServiceRuleWriter
     private let nodePortAddresses: NodePortAddresses
     private let names: [ServicePortNames]
-    /// Per service port the view from a node that has no endpoint, no hint and no source range of its own.
-    private let commonViews: [ServicePortView]
-    /// The rules of `commonViews`, under the detector all nodes share. Empty in NodeCIDR mode, where none is shared.
+    private let views: ServicePortViews
+    /// The rules of the views all nodes share, under the detector all nodes share. Empty in NodeCIDR mode, where none is shared.
     private let commonRules: [ServiceRules]
-    /// Service ports whose view must be worked out for every node.
-    private let nodeDependent: [Int]
-    /// The others with a Local policy, by the nodes that have endpoints of theirs. Looked up, never walked.
-    private let localPositions: [String: [Int]]
 
     public init(index: ServiceIndex, configuration: KubeProxyConfiguration) {
         self.index = index
@@ -64,8 +59,7 @@ public struct IPTablesProxy: Sendable {
             hasManyEndpoints: index.endpointCount > 1000)
         self.writer = writer
 
-        // No node has the empty name.
-        let commonViews = index.ports.map { ServicePortView(selection: $0.selection(onNode: "", zone: nil)) }
+        let views = ServicePortViews(index)
         let names = index.ports.map(ServicePortNames.init)
         let detector = LocalDetector(configuration, podCIDRs: [], family: family)
         commonRules =
@@ -73,44 +67,22 @@ public struct IPTablesProxy: Sendable {
             ? []
             : index.ports.indices.map { position in
                 writer.rules(
-                    for: index.ports[position], named: names[position], seenAs: commonViews[position],
+                    for: index.ports[position], named: names[position], seenAs: views.common[position],
                     detector: detector, hasAccounting: true)
             }
-        self.commonViews = commonViews
+        self.views = views
         self.names = names
-
-        var nodeDependent: [Int] = []
-        var localPositions: [String: [Int]] = [:]
-        for (position, port) in index.ports.enumerated() {
-            if port.followsHints || writer.comparesSources(port) {
-                nodeDependent.append(position)
-            } else if port.usesLocalEndpoints {
-                for endpoint in port.endpoints where localPositions[endpoint.nodeName]?.last != position {
-                    localPositions[endpoint.nodeName, default: []].append(position)
-                }
-            }
-        }
-        self.nodeDependent = nodeDependent
-        self.localPositions = localPositions
     }
 
     /// What of the node decides its rules.
     public func profile(of node: NodeView) -> IPTablesProfile {
-        let nodeIP = node.nodeIP(configuration, family: index.family)
-        let positions = (nodeDependent + (localPositions[node.name] ?? [])).sorted()
-        let differences = positions.compactMap { position -> ServicePortDifference? in
-            let port = index.ports[position]
-            let view = ServicePortView(
-                selection: port.selection(onNode: node.name, zone: node.zone),
-                rangesHoldNode: port.sourceRanges.contains { $0.contains(nodeIP) })
-            return view == commonViews[position] ? nil : ServicePortDifference(position: position, view: view)
-        }
         return IPTablesProfile(
             detector: LocalDetector(configuration, podCIDRs: node.podCIDRs, family: index.family),
-            nodePortAddresses: nodePortAddresses.addresses(of: node, nodeIP: nodeIP, family: index.family),
+            nodePortAddresses: nodePortAddresses.addresses(
+                of: node, nodeIP: node.address(index.family, configuration), family: index.family),
             hasAccounting: node.hasAccounting,
             isConntrackLiberal: node.isConntrackLiberal || configuration.conntrack.tcpBeLiberal,
-            differences: differences)
+            differences: views.differences(for: node, of: index, configuration))
     }
 
     /// The rules kube-proxy alone leaves on a clean node.
@@ -126,7 +98,7 @@ public struct IPTablesProxy: Sendable {
         installSkeleton(for: profile, into: &ruleset)
         var remaining = profile.differences[...]
         for (position, port) in index.ports.enumerated() {
-            var view = commonViews[position]
+            var view = views.common[position]
             var isCommon = !commonRules.isEmpty && (profile.hasAccounting || port.nodePort == nil)
             if let difference = remaining.first, difference.position == position {
                 view = difference.view

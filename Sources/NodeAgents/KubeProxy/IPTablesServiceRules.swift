@@ -61,11 +61,6 @@ struct ServiceRuleWriter: Sendable {
     /// Past a thousand endpoints kube-proxy saves the comments of the rules there are most of.
     let hasManyEndpoints: Bool
 
-    /// Whether the port has rules that depend on the load balancer's source ranges.
-    func comparesSources(_ port: ProxiedServicePort) -> Bool {
-        !port.virtualIPs.isEmpty && !port.sourceRanges.isEmpty
-    }
-
     func rules(
         for port: ProxiedServicePort, named names: ServicePortNames, seenAs view: ServicePortView,
         detector: LocalDetector, hasAccounting: Bool
@@ -116,7 +111,7 @@ private struct Draft {
     var hasInternal: Bool { hasAny && (!port.isInternalPolicyLocal || !view.selection.local.isEmpty) }
     /// Whether clients outside the cluster find an endpoint.
     var hasExternal: Bool { hasAny && (!port.isExternalPolicyLocal || !view.selection.local.isEmpty) }
-    var usesFirewall: Bool { hasAny && writer.comparesSources(port) }
+    var usesFirewall: Bool { hasAny && port.comparesSources }
 
     var internalChain: String { port.isInternalPolicyLocal ? chains.local : chains.cluster }
     var externalPolicyChain: String { port.isExternalPolicyLocal ? chains.local : chains.cluster }

@@ -46,7 +46,7 @@ public struct NodeView: Hashable, Sendable {
     }
 
     /// The node's own address; a concrete bindAddress takes its place, and loopback that of an unknown one.
-    func nodeIP(_ configuration: KubeProxyConfiguration, family: AddressFamily) -> IPAddress {
+    func address(_ family: AddressFamily, _ configuration: KubeProxyConfiguration) -> IPAddress {
         if let bound = IPAddress(configuration.bindAddress), bound.family == family, !bound.isAny { return bound }
         return hostAddresses.first { $0.family == family } ?? .loopback(family)
     }

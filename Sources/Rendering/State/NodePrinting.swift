@@ -144,6 +144,24 @@ extension NetworkPolicy: PrintedObject {
     }
 }
 
+extension ServiceCIDR: PrintedObject {
+    static var resource: ResourceName {
+        ResourceName(plural: "servicecidrs", singular: "servicecidr", group: "networking.k8s.io")
+    }
+
+    static var columns: [PrintedColumn] { [PrintedColumn("CIDRS"), PrintedColumn("AGE")] }
+
+    static func all(in state: PrintedState) -> [ServiceCIDR] { Array(state.store.serviceCIDRs) }
+
+    func cells(_ state: PrintedState) -> [String] {
+        [cidrs.map(\.description).joined(separator: ","), state.clock.age(since: metadata.creationTimestamp)]
+    }
+
+    func fill(_ fields: inout ManifestFields) {
+        fields.set("spec") { $0.set("cidrs", texts: cidrs.map(\.description)) }
+    }
+}
+
 extension Host: PrintedObject {
     static var resource: ResourceName {
         ResourceName(plural: "hosts", singular: "host", group: "podnet.dev", version: "v1alpha1")
