@@ -6,6 +6,17 @@
 public enum TableName: String, Hashable, Sendable, CaseIterable {
     case raw, mangle, nat, filter, security
 
+    /// The place among all tables.
+    var number: Int {
+        switch self {
+        case .raw: 0
+        case .mangle: 1
+        case .nat: 2
+        case .filter: 3
+        case .security: 4
+        }
+    }
+
     /// The built-in chains of the table, in hook order.
     public var builtInChains: [Hook] {
         switch self {
@@ -128,6 +139,22 @@ public struct Table: Hashable, Sendable {
         if let position = positions[chain] { chains[position].rules.append(rule) }
     }
 
+    /// Makes a chain with all its rules, or adds them to one that is there.
+    public mutating func append(_ rules: [Rule], to chain: String, agent: String? = nil) {
+        guard let position = positions[chain] else {
+            positions[chain] = chains.count
+            chains.append(Chain(name: chain, rules: rules, agent: agent))
+            return
+        }
+        chains[position].rules += rules
+    }
+
+    /// Makes room for so many more chains.
+    public mutating func reserveCapacity(_ count: Int) {
+        chains.reserveCapacity(chains.count + count)
+        positions.reserveCapacity(positions.count + count)
+    }
+
     /// Adds a rule at the head of a chain (`iptables -I`), making the chain if needed.
     public mutating func insert(_ rule: Rule, at index: Int = 0, in chain: String) {
         create(chain)
@@ -162,18 +189,8 @@ public struct Ruleset: Hashable, Sendable {
     }
 
     public subscript(_ name: TableName) -> Table {
-        get { tables[Self.position(name)] }
-        _modify { yield &tables[Self.position(name)] }
-    }
-
-    private static func position(_ name: TableName) -> Int {
-        switch name {
-        case .raw: 0
-        case .mangle: 1
-        case .nat: 2
-        case .filter: 3
-        case .security: 4
-        }
+        get { tables[name.number] }
+        _modify { yield &tables[name.number] }
     }
 
     public var isEmpty: Bool {
