@@ -7,8 +7,11 @@ enum ClusterNetworks {
     static func resolve(_ store: inout ObjectStore, _ warnings: inout [ObjectWarning]) throws(ObjectError) {
         var cluster = store.clusterConfiguration ?? ClusterConfiguration()
         if cluster.podSubnets.isEmpty { cluster.podSubnets = podSubnets(store, &warnings) }
-        if !cluster.serviceSubnets.isEmpty, store.serviceCIDRs["", ServiceCIDR.defaultName] == nil {
-            // What the API server is started with becomes an object; where nothing states it, podnet only guesses.
+        if cluster.origin != nil, !cluster.serviceSubnets.isEmpty,
+            store.serviceCIDRs["", ServiceCIDR.defaultName] == nil
+        {
+            // What the API server is started with becomes an object. Where the input does not state it, podnet guesses
+            // the subnet and leaves it at that.
             store.serviceCIDRs.insert(
                 ServiceCIDR(metadata: ObjectMeta(name: ServiceCIDR.defaultName), cidrs: cluster.serviceSubnets))
         }
