@@ -28,8 +28,10 @@ public struct NetworkNamespace: Sendable {
     var hookWalk = HookWalk()
     /// What `-m set` asks.
     public var ipSets: [IPSet] = []
-    /// What `-m recent` lists remember: list name to source address to last time seen.
-    var recentLists: [String: [IPAddress: Nanoseconds]] = [:]
+    /// What IPVS spreads over real servers.
+    public var virtualServers = VirtualServerTable()
+    /// What rules remember from packet to packet.
+    var ruleMemory = RuleMemory()
     var identifications: [IdentificationKey: IdentificationGenerator] = [:]
     var reassembly = ReassemblyQueue()
     var pathMTUs: [IPAddress: PathMTU] = [:]
@@ -141,6 +143,7 @@ public struct NetworkNamespace: Sendable {
     public mutating func setRuleset(_ ruleset: Ruleset) {
         self.ruleset = ruleset
         compiledRules = CompiledRuleset(compiling: ruleset)
+        ruleMemory.forgetRules()
     }
 
     /// Replaces all nftables tables, as `nft -f` does behind `flush ruleset`. What their rules remembered is forgotten.

@@ -33,6 +33,8 @@ enum PacketType: UInt8, BitwiseCopyable {
 struct BridgeNetfilterState: BitwiseCopyable {
     /// The bridge port the frame came in by; `none` when bridge netfilter did not see it.
     var physicalIngress = LinkID.none
+    /// The bridge port it leaves by, where that is known already.
+    var physicalEgress = LinkID.none
     /// IP input must not run PREROUTING again (ip_sabotage_in).
     var prerouted = false
     /// The frame's source before neighbor output overwrote it (bridged_dnat).
@@ -70,6 +72,8 @@ public struct Packet: BitwiseCopyable, Sendable {
     var fragmentSize: UInt16 = 0
     /// `ip_forward` found that the sender could have gone straight to the next hop.
     var wantsRedirect = false
+    /// IPVS has translated it and looks at it no more (skb->ipvs_property).
+    var isBalanced = false
 
     /// What `skb_scrub_packet` clears when a frame changes namespace.
     mutating func scrub() {
@@ -83,6 +87,7 @@ public struct Packet: BitwiseCopyable, Sendable {
         ignoresDontFragment = false
         fragmentSize = 0
         wantsRedirect = false
+        isBalanced = false
         flowHash = 0
     }
 }

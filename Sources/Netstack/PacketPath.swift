@@ -3,13 +3,13 @@
 //
 //      link ──► PREROUTING ──► route ──► FORWARD ──────────► POSTROUTING ──► neighbor ──► link
 //               raw            │         mangle              mangle
-//               conntrack      ▼         filter              nat (source)
+//               conntrack      ▼         filter, IPVS        nat (source)
 //               mangle         INPUT                         confirm
 //               nat (dest.)    mangle                            ▲
-//                              filter                            │
+//                              filter, IPVS                      │
 //                              nat (source)                  OUTPUT ◄── route ◄── sockets
 //                              confirm                       raw, conntrack, mangle,
-//                              │                             nat (dest.), filter
+//                              │                             nat (dest.), IPVS, filter
 //                              ▼
 //                              sockets
 //
@@ -201,7 +201,7 @@ extension NetworkNamespace {
     }
 
     /// ip_output: POSTROUTING, then fragments if it must be, then the neighbor.
-    private mutating func ipOutput(_ packet: Packet, by route: RouteResult, _ context: inout PathContext) {
+    mutating func ipOutput(_ packet: Packet, by route: RouteResult, _ context: inout PathContext) {
         var packet = packet
         guard hook(.postrouting, &packet, ingress: nil, egress: route.egress, &context) else { return }
         let destination = destinationAddress(packet, context)
@@ -246,6 +246,7 @@ extension NetworkNamespace {
         case .ethernet:
             packet.scrub()
             context.transmissions.append(Transmission(packet: packet, source: id, link: link, peer: nil))
+        case .dummy: context.consume(packet, in: id)
         case .bridge: bridgeTransmit(packet, bridge: link, &context)
         case .vxlan(let number): vxlanTransmit(packet, tunnel: number, &context)
         }

@@ -7,6 +7,8 @@ internal import Wire
 /// The kernel's two ways to keep packet rules.
 public enum RuleSystem: UInt8, Hashable, Sendable, BitwiseCopyable {
     case iptables, nftables
+    /// Virtual servers stand for chains, real servers for rules.
+    case ipvs
 }
 
 /// The rule that decided, by position: `table`, chain position in the table, rule number from 0.
@@ -70,7 +72,11 @@ public struct PathEvent: Sendable, BitwiseCopyable {
     /// What a matching rule did.
     public enum RuleVerdict: UInt8, Sendable, BitwiseCopyable {
         case noMatch, counted, accept, drop, `return`, jump, goto, setMark, destinationNAT, sourceNAT, masquerade,
-            reject
+            reject, redirect, connectionMark, noTrack
+        /// LOG or NFLOG.
+        case log
+        /// Changed fields of the packet: TCPMSS, DSCP, TOS, TTL.
+        case rewrite
     }
 
     public enum Kind: Sendable, BitwiseCopyable {
@@ -86,6 +92,8 @@ public struct PathEvent: Sendable, BitwiseCopyable {
         case tracked(ConnectionStateSet)
         /// NAT rewrote an address; `rule` is nil when an earlier packet of the connection chose.
         case translated(Translation, from: SocketAddress, to: SocketAddress, rule: RuleReference?)
+        /// IPVS gave a new connection a real server: its scheduler chose, or the client's template remembered.
+        case scheduled(RuleReference, isRemembered: Bool)
         /// A route was chosen.
         case routed(RouteReference, egress: LinkID, nextHop: IPAddress?)
         /// The packet waits while a neighbor is asked.

@@ -35,6 +35,20 @@ public struct Sysctls: Sendable, Hashable {
     public var connectionTimeoutCloseWait = 60
     /// net.ipv4.icmp_echo_ignore_all
     public var ignoresEcho = false
+    /// net.ipv4.conf.all.arp_ignore: 0 answers for every own address, 1 for those of the link asked on, 2 only to its
+    /// subnet.
+    public var arpIgnore = 0
+    /// net.ipv4.conf.all.arp_announce: which own address asks. 0 the packet's source, 1 if it is in the target's
+    /// subnet, 2 always the link's best.
+    public var arpAnnounce = 0
+    /// net.ipv4.vs.conntrack
+    public var virtualServersUseTracking = false
+    /// net.ipv4.vs.conn_reuse_mode
+    public var virtualServersReuseMode = 1
+    /// net.ipv4.vs.expire_nodest_conn
+    public var virtualServersExpireWithoutServer = false
+    /// net.ipv4.vs.expire_quiescent_template
+    public var virtualServersExpireQuietTemplates = false
 
     public init() {}
 
@@ -72,17 +86,26 @@ public struct Sysctls: Sendable, Hashable {
         case "net.netfilter.nf_conntrack_tcp_timeout_close_wait":
             return count(\.connectionTimeoutCloseWait, 0...Int(Int32.max))
         case "net.ipv4.icmp_echo_ignore_all": return flag(\.ignoresEcho)
+        case "net.ipv4.conf.all.arp_ignore": return count(\.arpIgnore, 0...2)
+        case "net.ipv4.conf.all.arp_announce": return count(\.arpAnnounce, 0...2)
+        case "net.ipv4.vs.conntrack": return flag(\.virtualServersUseTracking)
+        case "net.ipv4.vs.conn_reuse_mode": return count(\.virtualServersReuseMode, 0...1)
+        case "net.ipv4.vs.expire_nodest_conn": return flag(\.virtualServersExpireWithoutServer)
+        case "net.ipv4.vs.expire_quiescent_template": return flag(\.virtualServersExpireQuietTemplates)
         default: return false
         }
     }
 
     /// The names `set` knows.
     public static let names = [
-        "net.bridge.bridge-nf-call-iptables", "net.ipv4.conf.all.accept_local",
+        "net.bridge.bridge-nf-call-iptables", "net.ipv4.conf.all.accept_local", "net.ipv4.conf.all.arp_announce",
+        "net.ipv4.conf.all.arp_ignore",
         "net.ipv4.conf.all.forwarding", "net.ipv4.conf.all.route_localnet", "net.ipv4.conf.all.rp_filter",
         "net.ipv4.conf.all.send_redirects", "net.ipv4.icmp_echo_ignore_all", "net.ipv4.ip_default_ttl",
         "net.ipv4.ip_forward", "net.ipv4.tcp_retries2", "net.ipv4.tcp_syn_linear_timeouts", "net.ipv4.tcp_syn_retries",
-        "net.netfilter.nf_conntrack_max", "net.netfilter.nf_conntrack_tcp_be_liberal",
+        "net.ipv4.vs.conn_reuse_mode", "net.ipv4.vs.conntrack", "net.ipv4.vs.expire_nodest_conn",
+        "net.ipv4.vs.expire_quiescent_template", "net.netfilter.nf_conntrack_max",
+        "net.netfilter.nf_conntrack_tcp_be_liberal",
         "net.netfilter.nf_conntrack_tcp_timeout_close_wait", "net.netfilter.nf_conntrack_tcp_timeout_established",
     ]
 }

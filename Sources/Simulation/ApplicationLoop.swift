@@ -79,13 +79,15 @@ extension Simulator {
         switch event.kind {
         case .accepted(let listener):
             let label = withNamespace(event.namespace) { namespace, _ in namespace.label(of: listener) }
-            applications[key] = .httpConnection(name: label, request: [], hasAnswered: false)
+            let own = answers[ApplicationSocket(namespace: event.namespace, socket: listener)]
+            applications[key] = .httpConnection(
+                answer: own ?? HTTP.response(name: label), request: [], hasAnswered: false)
         case .datagram(let payload, let sender, let own):
             datagramArrived(payload, from: sender, to: own, event, key)
         default:
             switch applications[key] {
-            case .httpConnection(let name, let request, let hasAnswered):
-                serve(event, key, name: name, request: request, hasAnswered: hasAnswered)
+            case .httpConnection(let answer, let request, let hasAnswered):
+                serve(event, key, answer: answer, request: request, hasAnswered: hasAnswered)
             case .client(let flow): clientNews(event, flow: flow)
             case nil: break
             }
@@ -93,14 +95,15 @@ extension Simulator {
     }
 
     private mutating func serve(
-        _ event: SocketEvent, _ key: ApplicationSocket, name: String, request: [UInt8], hasAnswered: Bool
+        _ event: SocketEvent, _ key: ApplicationSocket, answer: [UInt8], request: [UInt8], hasAnswered: Bool
     ) {
         switch event.kind {
         case .received(let octets):
             // A request line and headers need no more room than this.
             let read = Array((request + octets).suffix(65_536))
             let isComplete = HTTP.isComplete(read) && !hasAnswered
-            applications[key] = .httpConnection(name: name, request: read, hasAnswered: hasAnswered || isComplete)
+            applications[key] = .httpConnection(
+                answer: answer, request: read, hasAnswered: hasAnswered || isComplete)
             guard isComplete else { return }
             schedule(
                 .respond(event.namespace, event.socket, cause: event.packet), after: ApplicationDelay.response)
@@ -153,10 +156,10 @@ extension Simulator {
         switch timer {
         case .respond(let id, let socket, let cause):
             let key = ApplicationSocket(namespace: id, socket: socket)
-            guard case .httpConnection(let name, _, _) = applications[key] else { return }
+            guard case .httpConnection(let answer, _, _) = applications[key] else { return }
             context.actBecause(of: cause)
             withNamespace(id) { namespace, context in
-                namespace.send(socket, HTTP.response(name: name), &context)
+                namespace.send(socket, answer, &context)
             }
             schedule(.close(id, socket, cause: cause), after: ApplicationDelay.close)
         case .close(let id, let socket, let cause):

@@ -21,8 +21,8 @@ struct ApplicationSocket: Hashable, Sendable {
 /// The behaviour behind a connected socket. Listeners need none: their connections answer HTTP, their datagrams are
 /// echoed.
 enum Application: Sendable {
-    /// One connection of an HTTP server, with what has been read of the request. It answers with its name.
-    case httpConnection(name: String, request: [UInt8], hasAnswered: Bool)
+    /// One connection of an HTTP server, with what it will answer and what has been read of the request.
+    case httpConnection(answer: [UInt8], request: [UInt8], hasAnswered: Bool)
     /// The client end of a flow.
     case client(flow: Int)
 }
@@ -45,16 +45,22 @@ enum HTTP {
 
     /// The server's answer names who answered.
     static func response(name: String) -> [UInt8] {
-        let body = name + "\n"
-        return Array(
-            """
-            HTTP/1.1 200 OK\r
-            Content-Type: text/plain\r
-            Content-Length: \(body.utf8.count)\r
-            Connection: close\r
-            \r
-            \(body)
-            """.utf8)
+        response("200 OK", headers: [("Content-Type", "text/plain")], body: name + "\n")
+    }
+
+    static func response(_ status: String, headers: [(name: String, value: String)], body: String) -> [UInt8] {
+        let own = headers.map { "\($0.name): \($0.value)\r\n" }.joined()
+        let rest = "Content-Length: \(body.utf8.count)\r\nConnection: close\r\n\r\n"
+        return Array("HTTP/1.1 \(status)\r\n\(own)\(rest)\(body)".utf8)
+    }
+
+    /// The header fields of a response, in order.
+    static func headers(_ response: [UInt8]) -> [(name: String, value: String)] {
+        let head = String(decoding: response.prefix(response.count - body(response).count), as: UTF8.self)
+        return head.split(separator: "\r\n").dropFirst().compactMap { line in
+            guard let colon = line.firstIndex(of: ":") else { return nil }
+            return (String(line[..<colon]), String(line[colon...].dropFirst().drop { $0 == " " }))
+        }
     }
 
     /// The request's head is complete.

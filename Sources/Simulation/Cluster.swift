@@ -10,10 +10,13 @@ public struct Cluster: Sendable {
     public let warnings: [ObjectWarning]
 
     /// Lets the controllers work on what the user gave until nothing changes. The seed decides names, addresses and
-    /// ports nobody chose. Throws when the input contradicts itself.
-    public init(realising given: ObjectStore, seed: UInt64 = 1) throws(ObjectError) {
+    /// ports nobody chose, `proxyMode` replaces the kube-proxy mode of the configuration. Throws when the input contradicts itself.
+    public init(
+        realising given: ObjectStore, seed: UInt64 = 1, proxyMode: ProxyMode? = nil
+    ) throws(ObjectError) {
         var objects = given
         var warnings = try ControlPlane.realiseObjects(&objects, seed: seed)
+        if let proxyMode { objects.kubeProxyConfiguration?.mode = proxyMode }
         // Pods are connected by flannel unless the input says how. Without a pod nothing tells that there is a flannel.
         if given.flannelConfiguration == nil, objects.pods.isEmpty { objects.flannelConfiguration = nil }
         warnings += try NodeNetwork.checkSettings(objects.nodes)

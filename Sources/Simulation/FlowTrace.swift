@@ -43,6 +43,9 @@ public struct FlowTrace: Sendable {
         return String(decoding: report.response[..<end], as: UTF8.self)
     }
 
+    /// The header fields of the HTTP answer, in order.
+    public var responseHeaders: [(name: String, value: String)] { HTTP.headers(report.response) }
+
     /// The answer's body without the closing newline: the server's name, or the echoed text.
     public var responseBody: String {
         let octets = report.request.protocol == .tcp ? HTTP.body(report.response) : report.response

@@ -8,43 +8,65 @@ internal import NodeAgents
 
 /// kube-proxy's view of the Services, worked out once for all nodes.
 struct ProxyRules: Sendable {
-    /// The mode of kube-proxy.
+    /// The mode of kube-proxy, with what each family needs.
     private enum Mode {
         case iptables(IPTablesProxy)
         case nftables([NFTablesProxy])
+        case ipvs(IPVSProxy)
     }
 
     let configuration: KubeProxyConfiguration
+    private let index: ServiceIndex
     private let mode: Mode
 
     init(_ cluster: Cluster) {
-        configuration = cluster.objects.kubeProxyConfiguration ?? KubeProxyConfiguration()
+        let objects = cluster.objects
+        let configuration = objects.kubeProxyConfiguration ?? KubeProxyConfiguration()
         func index(_ family: AddressFamily) -> ServiceIndex {
             ServiceIndex(
-                services: Array(cluster.objects.services), endpointSlices: Array(cluster.objects.endpointSlices),
-                family: family)
+                services: Array(objects.services), endpointSlices: Array(objects.endpointSlices), family: family)
         }
-        guard configuration.mode == .nftables else {
-            mode = .iptables(IPTablesProxy(index: index(.ipv4), configuration: configuration))
-            return
+        let index4 = index(.ipv4)
+        switch configuration.mode {
+        case .iptables: mode = .iptables(IPTablesProxy(index: index4, configuration: configuration))
+        case .nftables:
+            let networks = objects.serviceCIDRs.flatMap(\.cidrs)
+            mode = .nftables(
+                [index4, index(.ipv6)].map {
+                    NFTablesProxy(index: $0, configuration: configuration, serviceCIDRs: networks)
+                })
+        case .ipvs: mode = .ipvs(IPVSProxy(index: index4, configuration: configuration))
         }
-        let networks = cluster.objects.serviceCIDRs.flatMap(\.cidrs)
-        let configuration = configuration
-        mode = .nftables(
-            [.ipv4, .ipv6].map {
-                NFTablesProxy(index: index($0), configuration: configuration, serviceCIDRs: networks)
-            })
+        self.configuration = configuration
+        self.index = index4
     }
 
-    /// Adds what kube-proxy writes on a node to what it finds there.
+    /// What kube-proxy answers on health check ports.
+    func health(on node: Node, addresses: [InterfaceAddress]) -> [ServiceHealth] {
+        index.health(on: NodeView(node, interfaceAddresses: addresses), configuration: configuration)
+    }
+
+    /// Programs a node whose interfaces are there; `hardwareAddress` is that of the device ipvs mode makes.
     func install(
-        for node: Node, addresses: [InterfaceAddress], into ruleset: inout Ruleset, _ nftables: inout NFTablesRuleset
+        for node: Node, on namespace: inout NetworkNamespace, _ ruleset: inout Ruleset, hardwareAddress: MACAddress
     ) {
+        let addresses = namespace.links.filter { !$0.isLoopback }.flatMap { $0.addresses.map(\.interface) }
         let view = NodeView(node, interfaceAddresses: addresses)
         switch mode {
         case .iptables(let proxy): proxy.install(for: proxy.profile(of: view), into: &ruleset)
         case .nftables(let proxies):
-            nftables.tables += proxies.map { $0.table(for: $0.profile(of: view)) }
+            namespace.setNFTables(NFTablesRuleset(proxies.map { $0.table(for: $0.profile(of: view)) }))
+        case .ipvs(let proxy):
+            let state = proxy.state(of: view)
+            let device = namespace.addLink(IPVSProxy.device, kind: .dummy, hardwareAddress: hardwareAddress)
+            namespace.setLink(device, up: false)
+            for address in state.addresses {
+                namespace.addAddress(InterfaceAddress(address, prefixLength: address.family.bitWidth), to: device)
+            }
+            namespace.ipSets = state.sets
+            namespace.virtualServers = VirtualServerTable(
+                state.virtualServers, timeouts: proxy.timeouts, agent: IPVSProxy.agent)
+            proxy.install(for: state, into: &ruleset)
         }
     }
 }
@@ -84,7 +106,7 @@ extension Simulator {
         return MACAddress(randomBits: generator.next())
     }
 
-    private func makeNode(_ name: String) -> [NetworkNamespace] {
+    private mutating func makeNode(_ name: String) -> [NetworkNamespace] {
         let objects = cluster.objects
         guard let node = objects.nodes["", name], let id = directory.id(of: .node(name)) else { return [] }
         let settings = objects.underlay ?? Underlay()
@@ -113,18 +135,30 @@ extension Simulator {
         NodeNetwork.applySettings(node, proxy: proxy.configuration, to: &namespace)
         var ruleset = Ruleset()
         let addresses = namespace.links.filter { !$0.isLoopback }.flatMap { $0.addresses.map(\.interface) }
-        var nftables = NFTablesRuleset()
-        proxy.install(for: node, addresses: addresses, into: &ruleset, &nftables)
+        proxy.install(
+            for: node, on: &namespace, &ruleset, hardwareAddress: hardwareAddress("\(name)/\(IPVSProxy.device)"))
         if let own = ownLease, flannel.ipMasq, let network = flannel.network {
             FlannelRules.install(network: network, subnet: own.subnet, into: &ruleset)
         }
         namespace.setRuleset(ruleset)
-        if !nftables.tables.isEmpty { namespace.setNFTables(nftables) }
+        serveHealth(proxy.health(on: node, addresses: addresses), in: &namespace)
         listen(NodeNetwork.listeners(node.metadata), as: name, in: &namespace)
         for pod in pods where pod.spec.hostNetwork {
             listen(NodeNetwork.listeners(pod), as: pod.metadata.name, in: &namespace)
         }
         return [namespace] + built
+    }
+
+    /// kube-proxy's own servers, one for each Service with a health check port.
+    private mutating func serveHealth(_ services: [ServiceHealth], in namespace: inout NetworkNamespace) {
+        for health in services {
+            let answer = HTTP.response(
+                health.isServing ? "200 OK" : "503 Service Unavailable", headers: health.headers, body: health.body)
+            for address in health.addresses ?? [.any(.ipv4)] {
+                let listener = namespace.listenTCP(port: health.port, address: address, label: "kube-proxy")
+                answers[ApplicationSocket(namespace: namespace.id, socket: listener)] = answer
+            }
+        }
     }
 
     private func lease(of node: Node) -> FlannelLease? {

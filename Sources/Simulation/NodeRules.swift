@@ -17,13 +17,45 @@ extension Simulator {
         }
     }
 
+    /// The virtual servers and sets kube-proxy's ipvs mode has made on a node; nil in other modes and for other names.
+    public mutating func virtualServers(
+        of node: String, family: AddressFamily
+    ) -> (servers: [VirtualServer], sets: [IPSet])? {
+        guard proxy.configuration.mode == .ipvs, let id = namespaceID(of: .node(node)),
+            let object = cluster.objects.nodes["", node]
+        else { return nil }
+        if family == .ipv4 {
+            let namespace = namespace(id)
+            return (namespace.virtualServers.servers, namespace.ipSets)
+        }
+        let proxy = ipv6VirtualServers()
+        let state = proxy.state(of: ipv6View(of: object))
+        return (state.virtualServers, state.sets)
+    }
+
+    private func ipv6VirtualServers() -> IPVSProxy {
+        let index = ServiceIndex(
+            services: cluster.objects.services, endpointSlices: cluster.objects.endpointSlices, family: .ipv6)
+        return IPVSProxy(index: index, configuration: proxy.configuration)
+    }
+
+    private func ipv6View(of node: Node) -> NodeView {
+        let interfaces = NodeNetwork.interfaces(of: node, underlay: cluster.objects.underlay ?? Underlay())
+        return NodeView(node, interfaceAddresses: interfaces.flatMap(\.addresses))
+    }
+
     private func ipv6Ruleset(of node: Node) -> Ruleset {
         let objects = cluster.objects
-        let interfaces = NodeNetwork.interfaces(of: node, underlay: objects.underlay ?? Underlay())
-        var ruleset = KubeProxy.iptablesRuleset(
-            services: objects.services, endpointSlices: objects.endpointSlices,
-            node: NodeView(node, interfaceAddresses: interfaces.flatMap(\.addresses)),
-            configuration: objects.kubeProxyConfiguration ?? KubeProxyConfiguration(), family: .ipv6)
+        let view = ipv6View(of: node)
+        var ruleset: Ruleset
+        if proxy.configuration.mode == .ipvs {
+            let proxy = ipv6VirtualServers()
+            ruleset = proxy.ruleset(for: proxy.state(of: view))
+        } else {
+            ruleset = KubeProxy.iptablesRuleset(
+                services: objects.services, endpointSlices: objects.endpointSlices, node: view,
+                configuration: proxy.configuration, family: .ipv6)
+        }
         if let flannel = objects.flannelConfiguration, flannel.enableIPv6, flannel.ipMasq,
             let network = flannel.network(.ipv6),
             let subnet = node.spec.podCIDRs.first(where: { $0.family == .ipv6 })

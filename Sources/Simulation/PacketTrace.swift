@@ -6,7 +6,7 @@ public import Netstack
 
 /// A rule with where it stands, as `iptables -L --line-numbers` would name it.
 public struct TraceRule: Hashable, Sendable {
-    /// `nat`, or `ip kube-proxy` of nftables.
+    /// `nat`, or `ip kube-proxy` of nftables, or `ipvs`.
     public let table: String
     public let chain: String
     /// From 1; nil for the chain's policy.
@@ -30,6 +30,9 @@ public enum TraceStep: Hashable, Sendable {
     /// NAT changed an end. `chains` names the chains that led to the choice, outermost first.
     case translated(
         PathEvent.Translation, from: SocketAddress, to: SocketAddress, rule: TraceRule?, chains: [String])
+    /// IPVS gave a new connection a real server: its scheduler chose, or the client's template remembered. The rule is
+    /// the virtual server's.
+    case scheduled(TraceRule, scheduler: String, realServer: SocketAddress, isRemembered: Bool)
     /// The route taken, as `ip route` prints it.
     case routed(String, egress: String)
     case waitsForNeighbor(IPAddress, link: String)
@@ -200,9 +203,14 @@ extension Simulator {
             if verdict == .jump || verdict == .goto { chains.append(target(of: reference, in: namespace)) }
             return .rule(rule, verdict)
         case .tracked(let states): return .tracked(states)
+        case .scheduled(let reference, let isRemembered):
+            let server = namespace.virtualServers.servers[Int(reference.chain)]
+            return .scheduled(
+                namespace.virtualServerRule(reference), scheduler: server.scheduler.rawValue,
+                realServer: server.realServers[Int(reference.rule)].socket, isRemembered: isRemembered)
         case .translated(let kind, let from, let to, let reference):
             let rule = reference.map(namespace.traceRule)
-            let path = rule.map { rule in chainPath(chains, to: rule.chain) } ?? []
+            let path = rule.map { rule in rule.table == "ipvs" ? [] : chainPath(chains, to: rule.chain) } ?? []
             return .translated(kind, from: from, to: to, rule: rule, chains: path)
         case .routed(let reference, let egress, _):
             return .routed(text(of: reference, in: namespace), egress: link(egress))
@@ -215,7 +223,7 @@ extension Simulator {
         case .bridged(let bridge, let egress): return .bridged(bridge: link(bridge), egress: link(egress))
         case .flooded(let bridge): return .flooded(bridge: link(bridge))
         case .fragmented(let count, let mtu): return .fragmented(count: Int(count), mtu: Int(mtu))
-        case .originated, .frame, .delivered, .consumed, .dropped: return nil
+        case .originated, .frame, .delivered, .consumed, .dropped, .hook(_, .ipvs, _): return nil
         }
     }
 
@@ -252,8 +260,18 @@ extension Simulator {
 }
 
 extension NetworkNamespace {
+    /// A virtual server as if it were a chain, with what ipvsadm prints of it.
+    package func virtualServerRule(_ reference: RuleReference) -> TraceRule {
+        let server = virtualServers.servers[Int(reference.chain)]
+        return TraceRule(
+            table: "ipvs", chain: server.selector, number: nil, text: server.savedLine,
+            comment: reference.isPolicy ? "no real server" : nil, agent: virtualServers.agent,
+            reject: reference.isPolicy ? .portUnreachable : nil)
+    }
+
     /// A rule with its text and place.
     package func traceRule(_ reference: RuleReference) -> TraceRule {
+        if reference.system == .ipvs { return virtualServerRule(reference) }
         if reference.system == .nftables { return nftablesTraceRule(reference) }
         let chain = ruleset.tables[Int(reference.table)].chains[Int(reference.chain)]
         if reference.isPolicy {

@@ -27,6 +27,8 @@ public struct Simulator: ~Copyable {
     private var places: [Int32]
     var directory: Directory
     var applications: [ApplicationSocket: Application] = [:]
+    /// What listeners answer that do not answer with their name.
+    var answers: [ApplicationSocket: [UInt8]] = [:]
     var flows: [FlowReport] = []
     /// Flows without an outcome yet.
     var openFlows = 0
@@ -47,6 +49,20 @@ public struct Simulator: ~Copyable {
         places = Array(repeating: -1, count: directory.owners.count)
         proxy = ProxyRules(cluster)
         attachUnderlay()
+    }
+
+    /// The same cluster and seed at the beginning of time, with what `origin` has built. `origin` must not have run.
+    init(again origin: borrowing Simulator) {
+        precondition(origin.steps == 0 && origin.flows.isEmpty, "packets have been sent")
+        cluster = origin.cluster
+        seed = origin.seed
+        context = PathContext(seed: origin.seed)
+        underlay = origin.underlay
+        namespaces = origin.namespaces
+        places = origin.places
+        directory = origin.directory
+        proxy = origin.proxy
+        answers = origin.answers
     }
 
     // MARK: namespaces

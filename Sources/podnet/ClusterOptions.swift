@@ -21,7 +21,7 @@ struct ClusterOptions: ParsableArguments {
     @Option(help: "Fixes all chance: names, addresses, ports, sequence numbers, the choice of endpoints.")
     var seed: UInt64 = 1
 
-    @Option(help: "The kube-proxy mode, whatever the configuration says (only iptables is modelled so far).")
+    @Option(help: "The kube-proxy mode, whatever the configuration says.")
     var proxyMode: ProxyMode?
 
     /// Loads the objects and realises the cluster. Warnings go to standard error; wrong input ends the program.
@@ -36,16 +36,7 @@ struct ClusterOptions: ParsableArguments {
             }
             for warning in loaded.warnings { printError(warning.description) }
             do throws(ObjectError) {
-                var objects = loaded.objects
-                if let proxyMode {
-                    objects.kubeProxyConfiguration = objects.kubeProxyConfiguration ?? KubeProxyConfiguration()
-                    objects.kubeProxyConfiguration?.mode = proxyMode
-                }
-                if let mode = objects.kubeProxyConfiguration?.mode, mode != .iptables {
-                    printError("podnet: kube-proxy mode \(mode.rawValue) is not modelled yet: using iptables")
-                    objects.kubeProxyConfiguration?.mode = .iptables
-                }
-                let cluster = try Cluster(realising: objects, seed: seed)
+                let cluster = try Cluster(realising: loaded.objects, seed: seed, proxyMode: proxyMode)
                 for warning in cluster.warnings { printError(loaded.locate(warning).description) }
                 return cluster
             } catch {

@@ -94,10 +94,13 @@ private struct IPQuestion {
 }
 
 extension ClusterOptions {
-    /// The namespace of a node, a pod or a host, as the cluster starts.
-    func state(of owner: String) throws -> NamespaceState {
+    /// The namespace of a node, a pod or a host, as the cluster starts, or as something that happens leaves it.
+    func state(
+        of owner: String, after happening: (Cluster, inout Simulator) throws -> Void = { _, _ in }
+    ) throws -> NamespaceState {
         let realised = try cluster()
         var simulator = Simulator(realised, seed: seed)
+        try happening(realised, &simulator)
         do {
             let id: NamespaceOwner
             if simulator.namespaceID(of: .node(owner)) != nil {

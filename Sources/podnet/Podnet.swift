@@ -15,7 +15,8 @@ struct Podnet: ParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            Trace.self, CaptureCommand.self, PacketCommand.self, Get.self, Rules.self, IP.self, BridgeCommand.self,
+            Trace.self, CaptureCommand.self, PacketCommand.self, Doors.self, Parity.self, Get.self, Rules.self, IP.self,
+            BridgeCommand.self,
             Conntrack.self,
         ])
 }

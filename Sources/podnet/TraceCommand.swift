@@ -26,10 +26,18 @@ struct Trace: ParsableCommand {
 
     @Flag(help: "Print a short form that stays the same from run to run, for regression tests.") var minimal = false
     @Flag(help: "Print every table, chain and rule that was tried.") var detail = false
+    @Flag(help: "Follow the request to every endpoint the rules can choose, with its exact probability.")
+    var allBackends = false
+    @Option(help: ArgumentHelp("Follow it to the endpoint with this address.", valueName: "ip"))
+    var backend: String?
     @Option(name: .shortAndLong, help: "text or json.") var output = OutputFormat.text
 
     func validate() throws {
         if minimal && detail { throw ValidationError("--minimal and --detail exclude each other.") }
+        if allBackends && backend != nil { throw ValidationError("--all-backends and --backend exclude each other.") }
+        if let backend, IPAddress(backend) == nil {
+            throw ValidationError("--backend takes an IP address, not '\(backend)'.")
+        }
     }
 
     func run() throws {
@@ -37,15 +45,37 @@ struct Trace: ParsableCommand {
         var simulator = Simulator(realised, seed: cluster.seed)
         let request = try flow.request(
             from: source, to: destination, in: realised, namespace: cluster.namespace, &simulator)
-        simulator.recordEvents(rules: detail)
-        let trace = simulator.trace(request)
-        switch output {
-        case .text:
-            let level: TraceLevel = minimal ? .minimal : detail ? .detail : .normal
-            print(TraceText(level: level, usesColour: !minimal && usesColour()).text(trace), terminator: "")
-        case .json: print(TraceJSON(includesRules: detail).value(trace).text())
+        let level: TraceLevel = minimal ? .minimal : detail ? .detail : .normal
+        let text = TraceText(level: level, usesColour: !minimal && usesColour())
+        let json = TraceJSON(includesRules: detail)
+        if allBackends {
+            let backends = simulator.backends(of: request, rules: detail)
+            print(output == .text ? text.text(backends) : json.value(backends).text() + "\n", terminator: "")
+            if backends.contains(where: { $0.trace.verdict != .delivered }) { throw ExitCode(1) }
+            return
         }
+        let trace = try trace(request, &simulator)
+        print(output == .text ? text.text(trace) : json.value(trace).text() + "\n", terminator: "")
         if trace.verdict != .delivered { throw ExitCode(1) }
+    }
+
+    /// The trace to the endpoint that was named, else to the one the seed draws.
+    private func trace(_ request: FlowRequest, _ simulator: inout Simulator) throws -> FlowTrace {
+        guard let backend = backend.flatMap({ IPAddress($0) }) else {
+            simulator.recordEvents(rules: detail)
+            return simulator.trace(request)
+        }
+        let backends = simulator.backends(of: request, rules: detail)
+        guard let chosen = backends.first(where: { $0.address.address == backend }) else {
+            var addresses: [String] = []
+            for address in backends.map({ "\($0.address.address)" }) where !addresses.contains(address) {
+                addresses.append(address)
+            }
+            throw wrongInput(
+                "the rules never send this request to \(backend)",
+                hint: "they send it to \(addresses.prefix(10).joined(separator: ", "))")
+        }
+        return chosen.trace
     }
 }
 

@@ -94,6 +94,12 @@ struct JSONSchema {
     ) -> [String] {
         switch (keyword, argument) {
         case ("$schema", _), ("$defs", _), ("title", _), ("description", _): return []
+        case ("$ref", .string(let reference)) where !reference.hasPrefix("#"):
+            // Another file of the folder, or a definition in it.
+            let halves = reference.split(separator: "#", maxSplits: 1).map(String.init)
+            guard let other = try? JSONSchema(named: halves[0]) else { return ["\(path): there is no \(reference)"] }
+            return other.check(
+                value, halves.count > 1 ? .object(["$ref": .string("#" + halves[1])]) : other.root, at: path)
         case ("$ref", .string(let reference)):
             let parts = reference.split(separator: "/").map(String.init)
             guard parts.count == 3, parts[0] == "#", let target = root[parts[1]]?[parts[2]] else {
@@ -128,6 +134,13 @@ struct JSONSchema {
                 return []
             }
             return members.keys.filter { properties[$0] == nil }.sorted().map { "\(path): \($0) is not described" }
+        case ("additionalProperties", .object):
+            guard case .object(let members) = value else { return [] }
+            var described: [String: JSON] = [:]
+            if case .object(let properties)? = siblings["properties"] { described = properties }
+            return members.sorted { $0.key < $1.key }.flatMap { name, member in
+                described[name] == nil ? check(member, argument, at: "\(path).\(name)") : []
+            }
         case ("items", let items):
             guard case .array(let elements) = value else { return [] }
             return elements.enumerated().flatMap { check($1, items, at: "\(path)[\($0)]") }

@@ -3,7 +3,7 @@
 
 import Foundation
 import Netstack
-import Rendering
+import Simulation
 import Testing
 
 @Suite struct ReferenceTests {
@@ -47,7 +47,8 @@ import Testing
     private static let spellings = [
         "comment": "comment", "transport": "--dport", "connectionState": "conntrack", "mark": "mark",
         "addressType": "addrtype", "random": "statistic", "recentCheck": "--rcheck", "recentSet": "--set",
-        "accounting": "nfacct", "set": "set", "accept": "ACCEPT", "drop": "DROP", "return": "RETURN", "jump": "-j",
+        "accounting": "nfacct", "set": "set", "ipvs": "ipvs", "physicalIngress": "physdev", "accept": "ACCEPT",
+        "drop": "DROP", "return": "RETURN", "jump": "-j",
         "goto": "-g",
         "setMark": "MARK", "destinationNAT": "DNAT", "sourceNAT": "SNAT", "masquerade": "MASQUERADE",
         "reject": "REJECT",

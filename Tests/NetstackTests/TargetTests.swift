@@ -18,6 +18,8 @@ import Wire
         /// What leaves, and whether the packet was dropped.
         var sent: [String]
         var dropped = false
+        /// It came to this machine, where nobody listens.
+        var refused = false
         var testDescription: String { "\(table.rawValue) \(chain) \(target)" }
     }
 
@@ -52,7 +54,28 @@ import Wire
         Row(target: .reject(.networkProhibited), sent: error(9), dropped: true),
         Row(target: .reject(.hostProhibited), sent: error(10), dropped: true),
         Row(target: .reject(.administrativelyProhibited), sent: error(13), dropped: true),
-        Row(target: .reject(.portUnreachableIPv6), sent: error(3), dropped: true),
+        // The IPv6 answers are for IPv6 packets.
+        Row(target: .reject(.noRouteIPv6), sent: [], dropped: true),
+        Row(target: .reject(.administrativelyProhibitedIPv6), sent: [], dropped: true),
+        Row(target: .reject(.addressUnreachableIPv6), sent: [], dropped: true),
+        Row(target: .reject(.portUnreachableIPv6), sent: [], dropped: true),
+        Row(target: .reject(.policyFailIPv6), sent: [], dropped: true),
+        Row(target: .reject(.rejectRouteIPv6), sent: [], dropped: true),
+        Row(
+            target: .redirect(TranslationTarget()), table: .nat, chain: "PREROUTING",
+            sent: ["in0 icmp 3/3 192.0.2.9 > 10.0.0.2 ttl 64 about (\(udpText) ttl 64)"], refused: true),
+        Row(target: .connectionMark(.set(MarkBits(1))), table: .mangle, sent: forwarded),
+        Row(target: .log(LogOptions(prefix: "here")), sent: forwarded),
+        Row(target: .netlinkLog(NetlinkLogOptions(group: 1)), sent: forwarded),
+        Row(target: .noTrack(isCT: false), table: .raw, chain: "PREROUTING", sent: forwarded),
+        Row(
+            target: .setSegmentSize(1300), table: .mangle, tcp: true,
+            sent: ["out0 tcp S 10.0.0.2:5000 > 192.0.2.9:80 ttl 63"]),
+        Row(target: .setCodePoint(10), table: .mangle, sent: forwarded),
+        Row(target: .setTypeOfService(OctetBits(0x10)), table: .mangle, sent: forwarded),
+        Row(
+            target: .setTimeToLive(.set(9), family: .ipv4), table: .mangle, sent: ["out0 \(udpText) ttl 9"]),
+        Row(target: .unevaluated(name: "TRACE", text: "-j TRACE"), sent: forwarded),
         Row(
             target: .reject(.tcpReset), tcp: true, sent: ["in0 tcp RA 192.0.2.9:80 > 10.0.0.2:5000 ttl 64"],
             dropped: true),
@@ -68,7 +91,7 @@ import Wire
             row.tcp ? Self.from.tcp(from: 5000, to: 80, flags: .syn) : Self.from.udp(from: 5000, to: 53)
         harness.receive(frame, on: inside)
         #expect(harness.sent.map(\.text) == row.sent)
-        #expect(harness.drops == (row.dropped ? [.netfilterDrop] : []))
+        #expect(harness.drops == (row.dropped ? [.netfilterDrop] : row.refused ? [.noSocket] : []))
     }
 
     @Test func `Every target and every way to reject occurs in the table`() {
@@ -85,9 +108,19 @@ import Wire
             case .sourceNAT: "sourceNAT"
             case .masquerade: "masquerade"
             case .reject: "reject"
+            case .redirect: "redirect"
+            case .connectionMark: "connectionMark"
+            case .log: "log"
+            case .netlinkLog: "netlinkLog"
+            case .noTrack: "noTrack"
+            case .setSegmentSize: "setSegmentSize"
+            case .setCodePoint: "setCodePoint"
+            case .setTypeOfService: "setTypeOfService"
+            case .setTimeToLive: "setTimeToLive"
+            case .unevaluated: "unevaluated"
             }
         }
-        #expect(Set(Self.rows.map { name($0.target) }).count == 10)
+        #expect(Set(Self.rows.map { name($0.target) }).count == 20)
         let kinds = Self.rows.compactMap { if case .reject(let kind) = $0.target { kind } else { nil } }
         #expect(Set(kinds) == Set(RejectKind.allCases))
     }

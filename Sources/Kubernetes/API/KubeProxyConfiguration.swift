@@ -53,7 +53,12 @@ public struct KubeProxyConfiguration: Hashable, Sendable {
     }
 
     public struct IPVS: Hashable, Sendable {
-        /// Empty means `rr`.
+        /// The schedulers of the kernel.
+        public static let schedulers = [
+            "rr", "wrr", "lc", "wlc", "fo", "ovf", "lblc", "lblcr", "dh", "sh", "sed", "nq", "mh", "twos",
+        ]
+
+        /// One of `schedulers`; empty means `rr`.
         public var scheduler: String = ""
         public var strictARP: Bool = false
         public var excludeCIDRs: [String] = []

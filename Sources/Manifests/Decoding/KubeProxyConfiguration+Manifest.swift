@@ -52,9 +52,15 @@ extension KubeProxyConfiguration {
             nftables.minSyncPeriod = try section.positiveDuration("minSyncPeriod") ?? nftables.minSyncPeriod
         }
         if let section = try node.section("ipvs") {
-            ipvs.scheduler = try section.string("scheduler")
+            if let value = try section.field("scheduler"), try !value.string().isEmpty {
+                ipvs.scheduler = try value.value(
+                    "a scheduler of IPVS", example: KubeProxyConfiguration.IPVS.schedulers.joined(separator: ", ")
+                ) { KubeProxyConfiguration.IPVS.schedulers.contains($0) ? $0 : nil }
+            }
             ipvs.strictARP = try section.boolean("strictARP") ?? false
-            ipvs.excludeCIDRs = try section.strings("excludeCIDRs")
+            ipvs.excludeCIDRs = try section.list("excludeCIDRs").map { (item) throws(ManifestError) in
+                try item.value("a CIDR", example: "10.0.0.0/8") { InterfaceAddress($0) == nil ? nil : $0 }
+            }
             ipvs.syncPeriod = try section.positiveDuration("syncPeriod") ?? ipvs.syncPeriod
             ipvs.minSyncPeriod = try section.duration("minSyncPeriod") ?? ipvs.minSyncPeriod
             ipvs.tcpTimeout = try section.duration("tcpTimeout") ?? 0

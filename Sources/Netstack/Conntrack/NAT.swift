@@ -47,7 +47,8 @@ extension NetworkNamespace {
                 // No rule chose: keep the address, but a source port that clashes must still change.
                 let current = connections[packet.connection].reply
                 let own = manipulation == .source ? current.destination : current.source
-                guard setUp(packet.connection, manipulation, TranslationRange(own), &context) else {
+                let kept = TranslationTarget(addresses: own...own)
+                guard setUp(packet, manipulation, kept, &context) else {
                     drop(packet, .netfilterDrop, &context)
                     return false
                 }
@@ -69,26 +70,37 @@ extension NetworkNamespace {
         return status.contains([.sourceDone, .destinationDone]) && status.isDisjoint(with: .natBoth)
     }
 
-    /// A NAT target matched: binds the connection. False when no port is left.
+    /// A NAT target matched: binds the connection. False when no port or address is left.
     mutating func applyNAT(
-        _ target: Target, _ packet: Packet, at hook: Hook, egress: LinkID?, _ context: inout PathContext
+        _ target: Target, _ packet: Packet, at hook: Hook, ingress: LinkID?, egress: LinkID?,
+        _ context: inout PathContext
     ) -> Bool {
         guard packet.connection != .none else { return true }
         switch target {
-        case .destinationNAT(let address, let port):
+        case .destinationNAT(let range):
             connections[packet.connection].destinationRule = context.natRule
-            return setUp(packet.connection, .destination, TranslationRange(address, port: port), &context)
-        case .sourceNAT(let address, let isRandom):
+            return setUp(packet, .destination, range, &context)
+        case .redirect(var range):
+            // The first address of the way in, or loopback for what is sent from here (nf_nat_redirect_ipv4).
+            let address = hook == .output ? .v4(127, 0, 0, 1) : ingress.flatMap { firstAddress(of: $0) }
+            guard let address else { return false }
+            range.addresses = address...address
+            connections[packet.connection].destinationRule = context.natRule
+            return setUp(packet, .destination, range, &context)
+        case .sourceNAT(let range):
             connections[packet.connection].sourceRule = context.natRule
-            return setUp(
-                packet.connection, .source, TranslationRange(address, isFullyRandom: isRandom), &context)
-        case .masquerade(let isRandom):
+            return setUp(packet, .source, range, &context)
+        case .masquerade(var range):
             guard let egress, let address = masqueradeAddress(packet, egress: egress, context) else { return false }
+            range.addresses = address...address
             connections[packet.connection].sourceRule = context.natRule
-            return setUp(
-                packet.connection, .source, TranslationRange(address, isFullyRandom: isRandom), &context)
+            return setUp(packet, .source, range, &context)
         default: return true
         }
+    }
+
+    private func firstAddress(of link: LinkID) -> IPAddress? {
+        links[link.index].addresses.map(\.interface.address).first { $0.family == .ipv4 }
     }
 
     /// The address of the way out, chosen towards the next hop (nf_nat_masquerade_ipv4).
@@ -105,10 +117,11 @@ extension NetworkNamespace {
 
     /// Decides the translated tuple and remembers it in the reply direction (nf_nat_setup_info).
     mutating func setUp(
-        _ id: ConnectionID, _ manipulation: Manipulation, _ range: TranslationRange, _ context: inout PathContext
+        _ packet: Packet, _ manipulation: Manipulation, _ range: TranslationTarget, _ context: inout PathContext
     ) -> Bool {
+        let id = packet.connection
         guard let current = connections[id].reply.inverted else { return true }
-        guard let chosen = uniqueTuple(current, id, manipulation, range, &context) else { return false }
+        guard let chosen = uniqueTuple(current, packet, manipulation, range, &context) else { return false }
         if chosen != current, let reply = chosen.inverted {
             connections[id].reply = reply
             connections[id].status.insert(manipulation == .source ? .sourceNAT : .destinationNAT)
@@ -119,43 +132,91 @@ extension NetworkNamespace {
 
     /// A tuple within the range that no other connection's reply would be mistaken for (get_unique_tuple).
     private mutating func uniqueTuple(
-        _ current: ConnectionTuple, _ id: ConnectionID, _ manipulation: Manipulation, _ range: TranslationRange,
+        _ current: ConnectionTuple, _ packet: Packet, _ manipulation: Manipulation, _ range: TranslationTarget,
         _ context: inout PathContext
     ) -> ConnectionTuple? {
+        let id = packet.connection
+        let isRandom = !range.options.isDisjoint(with: [.random, .randomFully])
+        let old = manipulation == .source ? current.sourcePort : current.destinationPort
+        let hasPort = current.protocol.hasPorts || current.protocol == .icmp
+        let fits = range.ports?.contains(old) ?? true
+        // A source that is in the range already stays.
+        if manipulation == .source, !isRandom, fits, range.addresses?.contains(current.source) ?? true,
+            !connections.isTaken(current, except: id, now: context.now)
+        {
+            return current
+        }
         var tuple = current
-        if let address = range.addresses?.lowerBound {
+        if let addresses = range.addresses {
+            let address = pickAddress(addresses, current, packet, manipulation, range.options, &context)
             if manipulation == .source { tuple.source = address } else { tuple.destination = address }
         }
-        if let port = range.ports?.lowerBound, tuple.protocol.hasPorts {
-            // A single port leaves no choice.
-            if manipulation == .source { tuple.sourcePort = port } else { tuple.destinationPort = port }
+        guard hasPort else { return tuple }
+        if !isRandom, range.basePort == nil, fits,
+            range.ports?.count == 1 || !connections.isTaken(tuple, except: id, now: context.now)
+        {
             return tuple
         }
-        if !range.drawsPort, !connections.isTaken(tuple, except: id, now: context.now) { return tuple }
-        guard manipulation == .source || tuple.protocol != .icmp else { return tuple }
-        let old = Int(manipulation == .source ? tuple.sourcePort : tuple.destinationPort)
         let ports: ClosedRange<Int>
-        if tuple.protocol == .icmp {
+        if let asked = range.ports {
+            ports = Int(asked.lowerBound)...Int(asked.upperBound)
+        } else if tuple.protocol == .icmp {
+            // The identifier; a rewritten destination keeps its own.
+            guard manipulation == .source else { return tuple }
             ports = 0...65535
-        } else if tuple.protocol.hasPorts {
+        } else {
+            guard manipulation == .source else { return tuple }
             // Well-known ports stay well known.
             ports = old >= 1024 ? 1024...65535 : old < 512 ? 1...511 : 600...1023
-            if manipulation == .destination { return tuple }
-        } else {
-            return tuple
         }
-        // As the kernel: a random start, 128 tries onward, then half as many from a new start, and so on.
+        func start(_ context: inout PathContext) -> Int {
+            manipulation == .destination
+                ? context.pick(below: ports.count, for: packet) : context.random.next(below: ports.count)
+        }
+        var offset: Int
+        if let base = range.basePort {
+            offset = Int(old &- base)
+        } else {
+            offset = isRandom || manipulation == .source ? start(&context) : 0
+        }
+        // As the kernel: 128 tries onward, then half as many from a new random start, and so on.
         var attempts = min(128, ports.count)
         while true {
-            let start = context.random.next(below: ports.count)
-            for offset in 0..<attempts {
-                let port = UInt16(ports.lowerBound + (start + offset) % ports.count)
-                if manipulation == .source { tuple.sourcePort = port } else { tuple.destinationPort = port }
-                if !connections.isTaken(tuple, except: id, now: context.now) { return tuple }
+            for _ in 0..<attempts {
+                let port = UInt16(ports.lowerBound + offset % ports.count)
+                if manipulation == .source || tuple.protocol == .icmp {
+                    tuple.sourcePort = port
+                } else {
+                    tuple.destinationPort = port
+                }
+                // One port leaves no choice.
+                if ports.count == 1 || !connections.isTaken(tuple, except: id, now: context.now) { return tuple }
+                offset += 1
             }
             if attempts >= ports.count || attempts < 16 { return nil }
             attempts /= 2
+            offset = start(&context)
         }
+    }
+
+    /// An address of the range, by a hash of the source, and of the destination too unless it shall persist
+    /// (find_best_ips_proto). To a question about all that can happen a destination may be any of the range.
+    private func pickAddress(
+        _ range: ClosedRange<IPAddress>, _ tuple: ConnectionTuple, _ packet: Packet, _ manipulation: Manipulation,
+        _ options: TranslationTarget.Options, _ context: inout PathContext
+    ) -> IPAddress {
+        let largestQuestion: UInt64 = 4096
+        let (distance, overflow) = range.upperBound.low.subtractingReportingOverflow(range.lowerBound.low)
+        let count = overflow || distance >= UInt64(UInt32.max) ? UInt64(UInt32.max) : distance + 1
+        guard count > 1 else { return range.lowerBound }
+        var hashed = tuple
+        (hashed.sourcePort, hashed.destinationPort) = (0, 0)
+        if options.contains(.persistent) { hashed.destination = .any(tuple.destination.family) }
+        var place = Int(truncatingIfNeeded: hashed.mixedHash % count)
+        if manipulation == .destination, count <= largestQuestion {
+            place = context.takeTurn(place, of: Int(count), for: packet)
+        }
+        return range.lowerBound.advanced(by: place) ?? range.lowerBound
     }
 
     /// Rewrites the packet as its connection says (nf_nat_packet).
@@ -183,7 +244,7 @@ extension NetworkNamespace {
     }
 
     /// Changes address and port or identifier of the packet whose IP header is at `offset`, with its checksums.
-    private func rewrite(
+    func rewrite(
         _ packet: Packet, at offset: Int, to target: ConnectionTuple, _ manipulation: Manipulation, isReply: Bool,
         rule: RuleReference?, _ context: inout PathContext
     ) {
@@ -270,5 +331,15 @@ extension NetworkNamespace {
                     manipulation == .source ? .originalSource : .originalDestination, from: SocketAddress(old, 0),
                     to: SocketAddress(new, 0), rule: nil), packet, in: id)
         }
+    }
+}
+
+extension TranslationTarget {
+    init(_ range: TranslationRange) {
+        var options: Options = []
+        if range.isRandom { options.insert(.random) }
+        if range.isFullyRandom { options.insert(.randomFully) }
+        if range.isPersistent { options.insert(.persistent) }
+        self.init(addresses: range.addresses, ports: range.ports, basePort: range.basePort, options: options)
     }
 }

@@ -292,13 +292,13 @@ extension NetworkNamespace {
             guard let link, let address = selectAddress(on: link, towards: view.fields.source) else { return false }
             range.addresses = address...address
             connections[packet.connection].destinationRule = reference
-            return setUp(packet.connection, .destination, range, &context)
+            return setUp(packet, .destination, TranslationTarget(range), &context)
         case .dnat:
             connections[packet.connection].destinationRule = reference
-            return setUp(packet.connection, .destination, range, &context)
+            return setUp(packet, .destination, TranslationTarget(range), &context)
         }
         connections[packet.connection].sourceRule = reference
-        return setUp(packet.connection, .source, range, &context)
+        return setUp(packet, .source, TranslationTarget(range), &context)
     }
 }
 

@@ -128,18 +128,8 @@ extension NetworkNamespace {
 }
 
 extension AddressType {
-    fileprivate var number: UInt128 {
-        switch self {
-        case .unspecified: 0
-        case .unicast: 1
-        case .local: 2
-        case .broadcast: 3
-        case .multicast: 5
-        case .blackhole: 6
-        case .unreachable: 7
-        case .prohibit: 8
-        }
-    }
+    /// The kernel's number of the route type, in whose order they stand.
+    fileprivate var number: UInt128 { UInt128(AddressType.allCases.firstIndex(of: self) ?? 0) }
 }
 
 extension PacketType {

@@ -13,7 +13,7 @@ extension NetworkNamespace {
         var sender: IPv4Address?
         if let newest = entry.waiting.last {
             let source = IPAddress(IPv4Address(rawValue: context.arena.load32(newest, 14 + 12)))
-            if isLocal(source) { sender = source.ipv4 }
+            if isLocal(source), mayAsk(source, entry.address, on: entry.link) { sender = source.ipv4 }
         }
         sender = sender ?? selectAddress(on: entry.link, towards: entry.address, scope: .link)?.ipv4
         let known = entry.state == .probe ? entry.lladdr : nil
@@ -22,6 +22,26 @@ extension NetworkNamespace {
                 operation: .request, senderMAC: links[entry.link.index].hardwareAddress, senderIP: sender ?? .any,
                 targetMAC: .zero, targetIP: target),
             to: known ?? .broadcast, on: entry.link, &context)
+    }
+
+    /// arp_announce
+    private func mayAsk(_ own: IPAddress, _ target: IPAddress, on link: LinkID) -> Bool {
+        switch sysctls.arpAnnounce {
+        case 0: true
+        case 1:
+            links[link.index].addresses.contains {
+                $0.interface.prefix.contains(target) && $0.interface.prefix.contains(own)
+            }
+        default: false
+        }
+    }
+
+    /// arp_ignore
+    private func mayAnswer(_ target: IPAddress, to sender: IPAddress, on link: LinkID) -> Bool {
+        guard sysctls.arpIgnore > 0 else { return true }
+        return links[link.index].addresses.contains {
+            $0.interface.address == target && (sysctls.arpIgnore == 1 || $0.interface.prefix.contains(sender))
+        }
     }
 
     mutating func sendARP(_ arp: ARPPacket, to destination: MACAddress, on link: LinkID, _ context: inout PathContext) {
@@ -62,6 +82,10 @@ extension NetworkNamespace {
         let wasRequest = arp.operation == .request
         context.cause = packet.id
         if wasRequest, isLocal(target), arp.senderIP.isAny || !isLocal(sender) {
+            guard mayAnswer(target, to: sender, on: link) else {
+                context.consume(packet, in: id)
+                return
+            }
             if !arp.senderIP.isAny {
                 let position = neighbors.create(sender, link)
                 updateNeighbor(position, arp.senderMAC, .stale, overrides: true, &context)

@@ -77,6 +77,7 @@ extension NetworkNamespace {
             sendFromPort(packet, port, &context)
             return
         }
+        packet.bridge.physicalEgress = port
         guard hook(.forward, &packet, ingress: bridge, egress: bridge, &context),
             hook(.postrouting, &packet, ingress: nil, egress: bridge, &context)
         else { return }

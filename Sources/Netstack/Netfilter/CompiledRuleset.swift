@@ -1,16 +1,8 @@
 // Rules as the path evaluates them: plain structs in one array, chains as ranges, jumps as positions. Everything most
 // rules ask (addresses, interfaces, protocol, ports, connection state, mark) is a masked comparison in the struct;
-// the rest stands beside it as a list. Rule positions are those of the Ruleset, so an event can name its rule.
+// the rest stands beside it as a list of matches. Rule positions are those of the Ruleset, so an event can name its rule.
 
 internal import Addressing
-
-/// A criterion too rare to have a field of its own in every rule.
-enum CompiledMatch {
-    case random(chance: UInt32)
-    case recentCheck(name: String, seconds: UInt32)
-    case recentSet(name: String)
-    case set(Negatable<String>, [SetDirection])
-}
 
 /// One rule, compiled.
 struct CompiledRule {
@@ -38,12 +30,16 @@ struct CompiledRule {
         static let notSourceType = Flags(rawValue: 1 << 19)
         static let destinationType = Flags(rawValue: 1 << 20)
         static let notDestinationType = Flags(rawValue: 1 << 21)
-        /// Cannot match this family.
+        /// Holds what podnet does not evaluate, or leads nowhere: never matches.
         static let never = Flags(rawValue: 1 << 22)
+        /// Asks the transport header, which later fragments do not have.
+        static let transport = Flags(rawValue: 1 << 23)
     }
 
     enum Verdict: UInt8 {
-        case none, accept, drop, `return`, jump, goto, setMark, nat, reject
+        case none, accept, drop, `return`, jump, goto, nat, reject
+        /// Does something to the packet or beside it, and evaluation goes on.
+        case effect
     }
 
     var flags: Flags = []
@@ -60,8 +56,8 @@ struct CompiledRule {
     var destinationPorts: ClosedRange<UInt16> = 0...UInt16.max
     var states = ConnectionStateSet()
     var mark = MarkBits(0, mask: 0)
-    var sourceType = AddressType.unicast
-    var destinationType = AddressType.unicast
+    var sourceTypes: AddressTypeSet = []
+    var destinationTypes: AddressTypeSet = []
     /// Where the rare criteria lie in `CompiledRuleset.matches`.
     var firstMatch: Int32 = 0
     var matchCount: Int32 = 0
@@ -89,7 +85,8 @@ struct CompiledTable {
 /// All tables, compiled.
 struct CompiledRuleset {
     var rules: [CompiledRule] = []
-    var matches: [CompiledMatch] = []
+    /// The criteria too rare to have a field of their own in every rule.
+    var matches: [Match] = []
     var targets: [Target] = []
     var indexes: [ChainIndex] = []
     var tables: [CompiledTable] = TableName.allCases.map { _ in CompiledTable() }
@@ -158,43 +155,62 @@ struct CompiledRuleset {
         return (PackedName(name), PackedName(maskOfLength: pattern.isPrefix ? name.utf8.count : 16))
     }
 
+    /// Puts a criterion into the rule's fields where it has some and they are free, else beside the rule.
     private mutating func compile(_ match: Match, into compiled: inout CompiledRule) {
         switch match {
-        case .comment, .accounting: break
-        case .transport(let `protocol`, let source, let destination):
-            compiled.flags.insert(.protocol)
-            compiled.protocol = `protocol`
-            if let source {
-                compiled.flags.insert(source.isNegated ? [.sourcePort, .notSourcePort] : .sourcePort)
-                compiled.sourcePorts = source.value
-            }
-            if let destination {
-                compiled.flags.insert(
-                    destination.isNegated ? [.destinationPort, .notDestinationPort] : .destinationPort)
-                compiled.destinationPorts = destination.value
-            }
-        case .connectionState(let states):
+        case .comment, .accounting: return
+        case .transport(let match) where compiled.flags.isDisjoint(with: [.sourcePort, .destinationPort]):
+            compile(match, into: &compiled)
+            if match.option == nil, match.flags == nil { return }
+        case .connection(let match):
             tracksConnections = true
-            compiled.flags.insert(states.isNegated ? [.state, .notState] : .state)
-            compiled.states = states.value
-        case .mark(let mark):
+            if match.asksStateAlone, let states = match.states, !compiled.flags.contains(.state) {
+                return compile(states, into: &compiled)
+            }
+        case .state(let states):
+            tracksConnections = true
+            if !compiled.flags.contains(.state) { return compile(states, into: &compiled) }
+        case .connectionMark: tracksConnections = true
+        case .mark(let mark) where !compiled.flags.contains(.mark):
             compiled.flags.insert(mark.isNegated ? [.mark, .notMark] : .mark)
             compiled.mark = mark.value
-        case .addressType(let source, let destination):
-            if let source {
+            return
+        case .addressType(let match)
+        where match.limit == nil && compiled.flags.isDisjoint(with: [.sourceType, .destinationType]):
+            if let source = match.source {
                 compiled.flags.insert(source.isNegated ? [.sourceType, .notSourceType] : .sourceType)
-                compiled.sourceType = source.value
+                compiled.sourceTypes = source.value
             }
-            if let destination {
+            if let destination = match.destination {
                 compiled.flags.insert(
                     destination.isNegated ? [.destinationType, .notDestinationType] : .destinationType)
-                compiled.destinationType = destination.value
+                compiled.destinationTypes = destination.value
             }
-        case .random(let chance): matches.append(.random(chance: chance))
-        case .recentCheck(let name, let seconds, _): matches.append(.recentCheck(name: name, seconds: seconds))
-        case .recentSet(let name, _): matches.append(.recentSet(name: name))
-        case .set(let name, let directions): matches.append(.set(name, directions))
+            return
+        case .unevaluated:
+            compiled.flags.insert(.never)
+            return
+        default: break
         }
+        matches.append(match)
+    }
+
+    private func compile(_ match: TransportMatch, into compiled: inout CompiledRule) {
+        compiled.flags.insert([.protocol, .transport])
+        compiled.protocol = match.protocol
+        if let source = match.source {
+            compiled.flags.insert(source.isNegated ? [.sourcePort, .notSourcePort] : .sourcePort)
+            compiled.sourcePorts = source.value
+        }
+        if let destination = match.destination {
+            compiled.flags.insert(destination.isNegated ? [.destinationPort, .notDestinationPort] : .destinationPort)
+            compiled.destinationPorts = destination.value
+        }
+    }
+
+    private func compile(_ states: Negatable<ConnectionStateSet>, into compiled: inout CompiledRule) {
+        compiled.flags.insert(states.isNegated ? [.state, .notState] : .state)
+        compiled.states = states.value
     }
 
     private mutating func compile(_ target: Target?, into compiled: inout CompiledRule, in table: Table) {
@@ -211,12 +227,14 @@ struct CompiledRuleset {
             compiled.verdict = .goto
             compiled.argument = Int32(table.position(of: chain) ?? -1)
             if compiled.argument < 0 { compiled.flags.insert(.never) }
+        case .unevaluated: compiled.flags.insert(.never)
         case .some(let other):
             switch other {
-            case .setMark: compiled.verdict = .setMark
             case .reject: compiled.verdict = .reject
-            default: compiled.verdict = .nat
+            case .destinationNAT, .sourceNAT, .masquerade, .redirect: compiled.verdict = .nat
+            default: compiled.verdict = .effect
             }
+            if case .connectionMark = other { tracksConnections = true }
             compiled.argument = Int32(targets.count)
             targets.append(other)
         }

@@ -12,6 +12,8 @@ enum HookStop: Hashable, Sendable {
     case chain(NFTablesChainReference)
     /// NAT, which asks its own chains about the first packet of a connection.
     case translation
+    /// IPVS.
+    case balancing
     case confirmation
 }
 
@@ -44,9 +46,9 @@ struct HookWalk: Sendable {
         let exit: [(priority: Int, stop: HookStop)] = [(100, .translation), (.max, .confirmation)]
         switch hook {
         case .prerouting: return entry + [mangle, (-100, .translation)]
-        case .output: return entry + [mangle, (-100, .translation)] + filters
-        case .input: return [mangle] + filters + exit
-        case .forward: return [mangle] + filters
+        case .output: return entry + [mangle, (-100, .translation), (-99, .balancing)] + filters
+        case .input: return [mangle] + filters + [(98, .balancing)] + exit
+        case .forward: return [mangle] + filters + [(99, .balancing)]
         case .postrouting: return [mangle] + exit
         }
     }

@@ -16,6 +16,9 @@ extension NetworkNamespace {
             case .tracking: goesOn = !tracksConnections || track(&packet, &context)
             case .translation:
                 goesOn = translate(&packet, at: hook, ingress: ingress, egress: egress, &context)
+            case .balancing:
+                if let verdict = balance(&packet, at: hook, &context) { return verdict }
+                goesOn = true
             case .confirmation: goesOn = confirm(&packet, &context)
             case .table, .chain:
                 let verdict = evaluate(stop, at: hook, &packet, ingress: ingress, egress: egress, &context)
@@ -39,7 +42,7 @@ extension NetworkNamespace {
             evaluate(name, at: hook, &packet, ingress: ingress, egress: egress, &context)
         case .chain(let reference):
             evaluate(reference, at: hook, &packet, ingress: ingress, egress: egress, &context)
-        case .defragmentation, .tracking, .translation, .confirmation: .accept
+        case .defragmentation, .tracking, .translation, .balancing, .confirmation: .accept
         }
     }
 
@@ -63,17 +66,47 @@ extension NetworkNamespace {
         return false
     }
 
-    /// Answers as REJECT does (nf_send_unreach, nf_send_reset).
+    /// Answers as REJECT does (nf_send_unreach, nf_send_reset): about no later fragment and no broken packet.
     private mutating func reject(_ packet: Packet, _ kind: RejectKind, _ context: inout PathContext) {
+        let fields = RuleFields(packet, in: context.arena)
+        guard !fields.isLaterFragment else { return }
+        if kind == .tcpReset {
+            guard fields.protocol == .tcp, hasIntactChecksum(packet, fields, context) else { return }
+            sendReset(about: packet, &context)
+            return
+        }
+        guard hasIntactChecksum(packet, fields, context) else { return }
         switch kind {
         case .networkUnreachable: sendICMPError(about: packet, .networkUnreachable, &context)
         case .hostUnreachable: sendICMPError(about: packet, .hostUnreachable, &context)
         case .protocolUnreachable: sendICMPError(about: packet, .protocolUnreachable, &context)
-        case .portUnreachable, .portUnreachableIPv6: sendICMPError(about: packet, .portUnreachable, &context)
+        case .portUnreachable: sendICMPError(about: packet, .portUnreachable, &context)
         case .networkProhibited: sendICMPError(about: packet, .networkProhibited, &context)
         case .hostProhibited: sendICMPError(about: packet, .hostProhibited, &context)
         case .administrativelyProhibited: sendICMPError(about: packet, .packetFiltered, &context)
-        case .tcpReset: sendReset(about: packet, &context)
+        case .noRouteIPv6, .administrativelyProhibitedIPv6, .addressUnreachableIPv6, .portUnreachableIPv6,
+            .policyFailIPv6, .rejectRouteIPv6, .tcpReset:
+            break
+        }
+    }
+
+    /// nf_ip_checksum, as far as nf_reject_verify_csum asks for it: protocols without a checksum over all of their
+    /// payload are taken as they are.
+    private func hasIntactChecksum(_ packet: Packet, _ fields: RuleFields, _ context: borrowing PathContext) -> Bool {
+        switch fields.protocol {
+        case .tcp, .udp, .icmp: break
+        default: return true
+        }
+        guard let position = TransportChecksum.offset(of: fields.protocol),
+            packet.length >= fields.transport + position + 2
+        else { return false }
+        // A zero means that the sender of a datagram computed none.
+        if fields.protocol == .udp, context.arena.load16(packet, fields.transport + position) == 0 { return true }
+        // The first fragment alone cannot be checked; the kernel does, and says nothing.
+        return context.arena.withBytes(packet) {
+            TransportChecksum.verify(
+                fields.protocol, source: fields.source, destination: fields.destination, in: $0,
+                segment: fields.transport..<packet.length)
         }
     }
 }

@@ -69,14 +69,43 @@ public struct Rule: Hashable, Sendable {
     public var description: String {
         var words: [String] = []
         if let source { words.append("\(source.sign)-s \(source.value)") }
+        words += matches.compactMap { $0.headText(.source) }
         if let destination { words.append("\(destination.sign)-d \(destination.value)") }
+        words += matches.compactMap { $0.headText(.destination) }
         if let ingress { words.append("\(ingress.sign)-i \(ingress.value)") }
         if let egress { words.append("\(egress.sign)-o \(egress.value)") }
-        if let `protocol` { words.append("\(`protocol`.sign)-p \(`protocol`.value)") }
-        words += matches.map(\.description)
+        if let `protocol` { words.append("\(`protocol`.sign)-p \(protocolText(`protocol`.value))") }
+        for case .laterFragment(let isLater) in matches { words.append("\(isLater.sign)-f") }
+        words += matches.filter(\.isModule).map(\.description)
         if let target { words.append(target.description) }
         return words.joined(separator: " ")
     }
 }
 
 extension Rule: CustomStringConvertible {}
+
+extension Rule {
+    /// Modules and targets of the rule that podnet does not evaluate. A rule with one never matches.
+    public var unevaluated: [(module: String, text: String)] {
+        var result: [(module: String, text: String)] = []
+        for case .unevaluated(let module, let text) in matches { result.append((module, text)) }
+        if case .unevaluated(let name, let text) = target { result.append((name, text)) }
+        return result
+    }
+}
+
+extension Match {
+    /// Whether it stands behind `-m`; the others stand among the criteria every rule may have.
+    fileprivate var isModule: Bool {
+        switch self {
+        case .laterFragment, .maskedAddress: false
+        default: true
+        }
+    }
+
+    /// The text of an address criterion whose mask is no prefix.
+    fileprivate func headText(_ end: SetDirection) -> String? {
+        guard case .maskedAddress(let match) = self, match.end == end else { return nil }
+        return match.description
+    }
+}

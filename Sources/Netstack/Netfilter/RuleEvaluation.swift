@@ -21,9 +21,8 @@ extension NetworkNamespace {
         let entry = table.entry[hook.rawValue]
         guard entry >= 0, !table.isIdle[hook.rawValue] else { return .accept }
         context.record(.hook(hook, .iptables, table: number), packet, in: id)
-        let fields = RuleFields(packet, in: context.arena)
-        let ingressName = ingress.map { links[$0.index].packedName } ?? PackedName("")
-        let egressName = egress.map { links[$0.index].packedName } ?? PackedName("")
+        var fields = RuleFields(packet, in: context.arena)
+        let crossing = RuleLinks(ingress: ingress, egress: egress, links)
 
         var chain = entry
         var position = table.chains[Int(entry)].rules.lowerBound
@@ -52,10 +51,11 @@ extension NetworkNamespace {
             let reference = RuleReference(table: number, chain: chain, rule: position - current.rules.lowerBound)
             let rule = compiledRules.rules[Int(position)]
             position += 1
-            guard
-                matches(
-                    rule, fields, packet, ingressName: ingressName, egressName: egressName, &context)
-            else {
+            guard matches(rule, &fields, packet, crossing, &context) else {
+                if fields.mustDrop {
+                    context.record(.rule(reference, .drop), packet, in: id)
+                    return .drop(reference)
+                }
                 if context.recording.keepsRuleMisses {
                     context.record(.rule(reference, .noMatch), packet, in: id)
                 }
@@ -78,16 +78,17 @@ extension NetworkNamespace {
                 if rule.verdict == .jump { callers.append((chain, position)) }
                 chain = rule.argument
                 position = table.chains[Int(chain)].rules.lowerBound
-            case .setMark:
-                context.record(.rule(reference, .setMark), packet, in: id)
-                if case .setMark(let value, let mask) = compiledRules.targets[Int(rule.argument)] {
-                    packet.mark = (packet.mark & ~mask) ^ value
-                }
+            case .effect:
+                let target = compiledRules.targets[Int(rule.argument)]
+                context.record(.rule(reference, verdict(of: target)), packet, in: id)
+                guard carryOut(target, &packet, fields, egress: egress, &context) else { return .drop(reference) }
             case .nat:
                 let target = compiledRules.targets[Int(rule.argument)]
                 context.record(.rule(reference, verdict(of: target)), packet, in: id)
                 context.natRule = reference
-                guard applyNAT(target, packet, at: hook, egress: egress, &context) else { return .drop(reference) }
+                guard applyNAT(target, packet, at: hook, ingress: ingress, egress: egress, &context) else {
+                    return .drop(reference)
+                }
                 return .accept
             case .reject:
                 context.record(.rule(reference, .reject), packet, in: id)
@@ -103,13 +104,19 @@ extension NetworkNamespace {
     private func verdict(of target: Target) -> PathEvent.RuleVerdict {
         switch target {
         case .destinationNAT: .destinationNAT
+        case .redirect: .redirect
         case .masquerade: .masquerade
-        default: .sourceNAT
+        case .sourceNAT: .sourceNAT
+        case .setMark: .setMark
+        case .connectionMark: .connectionMark
+        case .log, .netlinkLog: .log
+        case .noTrack: .noTrack
+        default: .rewrite
         }
     }
 
     private mutating func matches(
-        _ rule: CompiledRule, _ fields: RuleFields, _ packet: Packet, ingressName: PackedName, egressName: PackedName,
+        _ rule: CompiledRule, _ fields: inout RuleFields, _ packet: Packet, _ crossing: RuleLinks,
         _ context: inout PathContext
     ) -> Bool {
         let flags = rule.flags
@@ -132,6 +139,7 @@ extension NetworkNamespace {
         {
             return false
         }
+        if flags.contains(.transport), !fields.hasTransportHeader(packet) { return false }
         if flags.contains(.destinationPort) {
             guard fields.hasPorts else { return false }
             let inside = rule.destinationPorts.contains(fields.destinationPort)
@@ -142,12 +150,12 @@ extension NetworkNamespace {
             if rule.sourcePorts.contains(fields.sourcePort) == flags.contains(.notSourcePort) { return false }
         }
         if flags.contains(.ingress),
-            ingressName.matches(rule.ingress, mask: rule.ingressMask) == flags.contains(.notIngress)
+            crossing.ingressName.matches(rule.ingress, mask: rule.ingressMask) == flags.contains(.notIngress)
         {
             return false
         }
         if flags.contains(.egress),
-            egressName.matches(rule.egress, mask: rule.egressMask) == flags.contains(.notEgress)
+            crossing.egressName.matches(rule.egress, mask: rule.egressMask) == flags.contains(.notEgress)
         {
             return false
         }
@@ -161,50 +169,30 @@ extension NetworkNamespace {
             return false
         }
         if flags.contains(.destinationType),
-            (addressType(fields.destination) == rule.destinationType) == flags.contains(.notDestinationType)
+            rule.destinationTypes.contains(AddressTypeSet(addressType(fields.destination)))
+                == flags.contains(.notDestinationType)
         {
             return false
         }
         if flags.contains(.sourceType),
-            (addressType(fields.source) == rule.sourceType) == flags.contains(.notSourceType)
+            rule.sourceTypes.contains(AddressTypeSet(addressType(fields.source))) == flags.contains(.notSourceType)
         {
             return false
         }
         for index in rule.firstMatch..<rule.firstMatch + rule.matchCount
-        where !matches(compiledRules.matches[Int(index)], fields, packet, &context) {
+        where !matches(compiledRules.matches[Int(index)], number: index, &fields, packet, crossing, &context) {
             return false
         }
         return true
     }
 
-    private mutating func matches(
-        _ match: CompiledMatch, _ fields: RuleFields, _ packet: Packet, _ context: inout PathContext
-    ) -> Bool {
-        switch match {
-        case .random(let chance):
-            return context.happens(chance: chance, for: packet)
-        case .recentCheck(let name, let seconds):
-            guard let seen = recentLists[name]?[fields.source] else { return false }
-            // --reap forgets what is older.
-            if context.now - seen > Nanoseconds(seconds) * 1_000_000_000 {
-                recentLists[name]?[fields.source] = nil
-                return false
-            }
-            return true
-        case .recentSet(let name):
-            recentLists[name, default: [:]][fields.source] = context.now
-            return true
-        case .set(let name, let directions):
-            let holds = ipSets.first { $0.name == name.value }?.contains(fields, directions) ?? false
-            return holds != name.isNegated
-        }
-    }
-
-    /// The type of an address as the routing tables see it (inet_addr_type).
-    func addressType(_ address: IPAddress) -> AddressType {
-        if let address = address.ipv4, address.isBroadcast || address.isAny { return .broadcast }
+    /// The type of an address as the routing tables see it (inet_dev_addr_type); with a link, as that link sees it.
+    func addressType(_ address: IPAddress, on link: LinkID? = nil) -> AddressType {
+        if let address = address.ipv4, address.isBroadcast || address.rawValue >> 24 == 0 { return .broadcast }
         if address.isMulticast { return .multicast }
-        guard let position = localTable.lookup(address) else { return .unicast }
+        guard let position = localTable.lookup(address),
+            link == nil || localTable.routes[position].link == link
+        else { return .unicast }
         switch localTable.routes[position].kind {
         case .local: return .local
         case .broadcast: return .broadcast

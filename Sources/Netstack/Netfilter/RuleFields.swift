@@ -18,6 +18,10 @@ struct RuleFields {
     var transport: Int
     /// A fragment behind the first, which has no transport header.
     var isLaterFragment: Bool
+    /// The second eight octets of a packet come in a fragment of their own, as no sender would cut it.
+    var beginsInHeader = false
+    /// A match found a header it cannot read: the packet is dropped (`hotdrop` of struct xt_action_param).
+    var mustDrop = false
 
     var family: AddressFamily { source.family }
 
@@ -31,10 +35,29 @@ struct RuleFields {
         `protocol` = header.protocol
         transport = header.transport
         isLaterFragment = header.isLaterFragment
+        if isLaterFragment, header.family == .ipv4 {
+            let fragment = arena.load16(packet, networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
+            beginsInHeader = fragment & IPv4Header.fragmentOffsetMask == 1
+        }
         hasPorts = `protocol`.hasPorts && !isLaterFragment && packet.length >= transport + 4
         if hasPorts {
             sourcePort = arena.load16(packet, transport)
             destinationPort = arena.load16(packet, transport + 2)
         }
+    }
+}
+
+/// The links of a hook, with their names as rules compare them.
+struct RuleLinks {
+    let ingress: LinkID?
+    let egress: LinkID?
+    let ingressName: PackedName
+    let egressName: PackedName
+
+    init(ingress: LinkID?, egress: LinkID?, _ links: [Link]) {
+        self.ingress = ingress
+        self.egress = egress
+        ingressName = ingress.map { links[$0.index].packedName } ?? PackedName("")
+        egressName = egress.map { links[$0.index].packedName } ?? PackedName("")
     }
 }

@@ -1,5 +1,6 @@
-// Tables and chains of rules as one value, written by agents and printed as iptables-save(8) prints them.
-// User chains are listed alphabetically and built-in ones in hook order, as iptables 1.8.9 does.
+// Tables and chains of rules as one value, written by agents or read from a dump, and printed as iptables-save(8) prints
+// them: of generated rules user chains alphabetically and built-in ones in hook order, as iptables 1.8.9 does; of a dump
+// everything in its own order.
 
 /// The tables packets meet, in the order the kernel's hook priorities give them.
 public enum TableName: String, Hashable, Sendable, CaseIterable {
@@ -38,6 +39,19 @@ public enum ChainPolicy: String, Hashable, Sendable {
     case drop = "DROP"
 }
 
+/// Packets and octets that a dump had counted.
+public struct RuleCounters: Hashable, Sendable, BitwiseCopyable {
+    public var packets: UInt64
+    public var bytes: UInt64
+
+    public init(packets: UInt64 = 0, bytes: UInt64 = 0) {
+        self.packets = packets
+        self.bytes = bytes
+    }
+
+    var text: String { "[\(packets):\(bytes)]" }
+}
+
 /// A named list of rules. Only built-in chains have a policy.
 public struct Chain: Hashable, Sendable {
     public let name: String
@@ -45,6 +59,10 @@ public struct Chain: Hashable, Sendable {
     public var rules: [Rule]
     /// Who wrote the chain (`kube-proxy`, `flannel`, ...); nil for built-in chains.
     public var agent: String?
+    /// What a dump had counted at the policy; podnet counts nothing.
+    public var counters = RuleCounters()
+    /// How a dump wrote the rules, where it says more than they do; empty for rules made here.
+    var written: [WrittenRule] = []
 
     public init(name: String, policy: ChainPolicy? = nil, rules: [Rule] = [], agent: String? = nil) {
         self.name = name
@@ -54,16 +72,42 @@ public struct Chain: Hashable, Sendable {
     }
 }
 
-/// One table: built-in chains first, then user chains in order of creation.
+/// What a dump says of a rule besides what it is.
+struct WrittenRule: Hashable, Sendable {
+    var counters: RuleCounters?
+    /// The rule in the words of another version of iptables-save.
+    var text: String?
+}
+
+/// One table: built-in chains first, then user chains in order of creation; of a dump, its chains in its order.
 public struct Table: Hashable, Sendable {
     public let name: TableName
     public private(set) var chains: [Chain]
-    private var positions: [String: Int]
+    private(set) var positions: [String: Int]
 
     public init(_ name: TableName) {
         self.name = name
         chains = name.builtInChains.map { Chain(name: $0.chainName, policy: .accept) }
         positions = Dictionary(uniqueKeysWithValues: chains.enumerated().map { ($1.name, $0) })
+    }
+
+    /// A table without chains, to be filled from a dump.
+    init(dumped name: TableName) {
+        self.name = name
+        chains = []
+        positions = [:]
+    }
+
+    /// Adds a chain of a dump behind the others.
+    mutating func add(_ chain: Chain) {
+        positions[chain.name] = chains.count
+        chains.append(chain)
+    }
+
+    /// Adds a rule of a dump.
+    mutating func append(_ rule: Rule, to position: Int, counters: RuleCounters?, text: String?) {
+        chains[position].rules.append(rule)
+        chains[position].written.append(WrittenRule(counters: counters, text: text))
     }
 
     /// The chain of that name; reading an absent one gives nil.
@@ -100,7 +144,22 @@ public struct Ruleset: Hashable, Sendable {
     public private(set) var tables: [Table]
 
     /// Tables without rules: every chain empty, every policy ACCEPT.
-    public init() { tables = TableName.allCases.map(Table.init) }
+    public init() { tables = TableName.allCases.map { Table($0) } }
+
+    /// The tables of a dump in its order; nil for rules made here.
+    private(set) var dumpedTables: [TableName]?
+
+    /// Without rules, to be filled from a dump.
+    init(dumped tables: [TableName]) {
+        self.init()
+        dumpedTables = tables
+    }
+
+    /// Takes a table of a dump.
+    mutating func take(_ table: Table) {
+        dumpedTables?.append(table.name)
+        self[table.name] = table
+    }
 
     public subscript(_ name: TableName) -> Table {
         get { tables[Self.position(name)] }
@@ -125,25 +184,36 @@ public struct Ruleset: Hashable, Sendable {
 }
 
 extension Ruleset {
-    /// The text of iptables-save without comment lines and counters. Tables nobody touched are left out, as
-    /// the kernel leaves out tables that were never asked for.
+    /// The text of iptables-save without comment lines. Tables nobody touched are left out, as the kernel leaves out
+    /// tables that were never asked for. A dump is printed as it was.
     public func savedText() -> String {
         var text = ""
-        for name in [TableName.mangle, .raw, .filter, .nat, .security] {
+        for name in dumpedTables ?? [TableName.mangle, .raw, .filter, .nat, .security] {
             let table = self[name]
-            let untouched = table.chains.allSatisfy { $0.policy == .accept && $0.rules.isEmpty }
-            if untouched { continue }
+            if dumpedTables == nil, table.isUntouched { continue }
             text += "*\(name.rawValue)\n"
-            let builtIn = table.chains.filter { $0.policy != nil }
-            let user = table.chains.filter { $0.policy == nil }.sorted {
-                $0.name.utf8.lexicographicallyPrecedes($1.name.utf8)
-            }
-            for chain in builtIn + user { text += ":\(chain.name) \(chain.policy?.rawValue ?? "-") [0:0]\n" }
-            for chain in builtIn + user {
-                for rule in chain.rules { text += "-A \(chain.name) \(rule)\n" }
+            let chains = dumpedTables == nil ? table.printedChains : table.chains
+            for chain in chains { text += ":\(chain.name) \(chain.policy?.rawValue ?? "-") \(chain.counters.text)\n" }
+            for chain in chains {
+                let written = chain.written.count == chain.rules.count ? chain.written : []
+                for (number, rule) in chain.rules.enumerated() {
+                    if !written.isEmpty, let counters = written[number].counters { text += "\(counters.text) " }
+                    let description = (written.isEmpty ? nil : written[number].text) ?? rule.description
+                    text += "-A \(chain.name)" + (description.isEmpty ? "\n" : " \(description)\n")
+                }
             }
             text += "COMMIT\n"
         }
         return text
+    }
+}
+
+extension Table {
+    fileprivate var isUntouched: Bool { chains.allSatisfy { $0.policy == .accept && $0.rules.isEmpty } }
+
+    /// Built-in chains in hook order, then user chains by name.
+    fileprivate var printedChains: [Chain] {
+        chains.filter { $0.policy != nil }
+            + chains.filter { $0.policy == nil }.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
     }
 }

@@ -1,38 +1,8 @@
-// What a rule does with a packet it matches. Mirrors net/netfilter/xt_*.c and net/ipv4/netfilter/ipt_REJECT.c;
-// the text is that of iptables 1.8.9.
+// What a rule does with a packet it matches, one case for each target behind -j. Mirrors net/netfilter/xt_*.c and
+// net/ipv4/netfilter/ipt_REJECT.c; the text is that of iptables 1.8.9. Targets that iptables knows and podnet does not
+// carry out are kept as they were written, and their rules never match.
 
 public import Addressing
-
-/// How REJECT answers.
-public enum RejectKind: String, Hashable, Sendable, CaseIterable {
-    case networkUnreachable = "icmp-net-unreachable"
-    case hostUnreachable = "icmp-host-unreachable"
-    case protocolUnreachable = "icmp-proto-unreachable"
-    case portUnreachable = "icmp-port-unreachable"
-    case networkProhibited = "icmp-net-prohibited"
-    case hostProhibited = "icmp-host-prohibited"
-    case administrativelyProhibited = "icmp-admin-prohibited"
-    case tcpReset = "tcp-reset"
-    /// The IPv6 default.
-    case portUnreachableIPv6 = "icmp6-port-unreachable"
-}
-
-extension RejectKind {
-    /// ICMP type and code of the answer; nil for a reset.
-    public var answer: (type: UInt8, code: UInt8)? {
-        switch self {
-        case .networkUnreachable: (3, 0)
-        case .hostUnreachable: (3, 1)
-        case .protocolUnreachable: (3, 2)
-        case .portUnreachable: (3, 3)
-        case .networkProhibited: (3, 9)
-        case .hostProhibited: (3, 10)
-        case .administrativelyProhibited: (3, 13)
-        case .portUnreachableIPv6: (1, 4)
-        case .tcpReset: nil
-        }
-    }
-}
 
 /// The target of a rule.
 public enum Target: Hashable, Sendable {
@@ -45,12 +15,54 @@ public enum Target: Hashable, Sendable {
     case goto(String)
     /// `MARK --set-xmark value/mask`: clear the mask's bits, then exclusive-or the value.
     case setMark(value: UInt32, mask: UInt32)
-    /// `DNAT --to-destination ADDRESS[:PORT]`.
-    case destinationNAT(address: IPAddress, port: UInt16?)
-    /// `SNAT --to-source ADDRESS`.
-    case sourceNAT(address: IPAddress, randomFully: Bool)
-    case masquerade(randomFully: Bool)
+    /// `CONNMARK`: the same on the mark of the connection, or a copy from or to the packet's.
+    case connectionMark(ConnectionMarkChange)
+    /// `DNAT --to-destination`.
+    case destinationNAT(TranslationTarget)
+    /// `SNAT --to-source`.
+    case sourceNAT(TranslationTarget)
+    /// `MASQUERADE`: SNAT to the address of the way out.
+    case masquerade(TranslationTarget)
+    /// `REDIRECT`: DNAT to the address of the way in.
+    case redirect(TranslationTarget)
     case reject(RejectKind)
+    /// `LOG`.
+    indirect case log(LogOptions)
+    /// `NFLOG`.
+    indirect case netlinkLog(NetlinkLogOptions)
+    /// `NOTRACK`, or `CT --notrack`.
+    case noTrack(isCT: Bool)
+    /// `TCPMSS`: nil clamps to the MTU of the path.
+    case setSegmentSize(UInt16?)
+    /// `DSCP --set-dscp`.
+    case setCodePoint(UInt8)
+    /// `TOS --set-tos`: clear the mask's bits, then exclusive-or the value.
+    case setTypeOfService(OctetBits)
+    /// `TTL` of IPv4, `HL` of IPv6.
+    case setTimeToLive(TimeToLiveChange, family: AddressFamily)
+    /// A target podnet does not carry out, or options of one that it does not: the text from `-j` on.
+    indirect case unevaluated(name: String, text: String)
+}
+
+extension Target {
+    /// `DNAT --to-destination ADDRESS[:PORT]`.
+    public static func destinationNAT(address: IPAddress, port: UInt16?) -> Target {
+        .destinationNAT(TranslationTarget(addresses: address...address, ports: port.map { $0...$0 }))
+    }
+
+    /// `SNAT --to-source ADDRESS`.
+    public static func sourceNAT(address: IPAddress, randomFully: Bool) -> Target {
+        .sourceNAT(TranslationTarget(addresses: address...address, options: randomFully ? .randomFully : []))
+    }
+
+    public static func masquerade(randomFully: Bool) -> Target {
+        .masquerade(TranslationTarget(options: randomFully ? .randomFully : []))
+    }
+
+    /// Whether podnet carries the target out.
+    public var isEvaluated: Bool {
+        if case .unevaluated = self { false } else { true }
+    }
 }
 
 extension Target {
@@ -64,21 +76,27 @@ extension Target {
 extension Target: CustomStringConvertible {
     public var description: String {
         switch self {
-        case .accept: return "-j ACCEPT"
-        case .drop: return "-j DROP"
-        case .return: return "-j RETURN"
-        case .jump(let chain): return "-j \(chain)"
-        case .goto(let chain): return "-g \(chain)"
-        case .setMark(let value, let mask):
-            return "-j MARK --set-xmark 0x\(String(value, radix: 16))/0x\(String(mask, radix: 16))"
-        case .destinationNAT(let address, let port):
-            let destination = port.map { SocketAddress(address, $0).description } ?? address.description
-            return "-j DNAT --to-destination \(destination)"
-        case .sourceNAT(let address, let randomFully):
-            return "-j SNAT --to-source \(address)" + (randomFully ? " --random-fully" : "")
-        case .masquerade(let randomFully):
-            return "-j MASQUERADE" + (randomFully ? " --random-fully" : "")
-        case .reject(let kind): return "-j REJECT --reject-with \(kind.rawValue)"
+        case .accept: "-j ACCEPT"
+        case .drop: "-j DROP"
+        case .return: "-j RETURN"
+        case .jump(let chain): "-j \(chain)"
+        case .goto(let chain): "-g \(chain)"
+        case .setMark(let value, let mask): "-j MARK --set-xmark \(MarkBits(value, mask: mask).fullText)"
+        case .connectionMark(let change): "-j CONNMARK \(change)"
+        case .destinationNAT(let target): "-j DNAT\(target.text("--to-destination"))"
+        case .sourceNAT(let target): "-j SNAT\(target.text("--to-source"))"
+        case .masquerade(let target): "-j MASQUERADE\(target.text("--to-ports"))"
+        case .redirect(let target): "-j REDIRECT\(target.text("--to-ports"))"
+        case .reject(let kind): "-j REJECT --reject-with \(kind.rawValue)"
+        case .log(let options): "-j LOG\(options)"
+        case .netlinkLog(let options): "-j NFLOG\(options)"
+        case .noTrack(let isCT): isCT ? "-j CT --notrack" : "-j NOTRACK"
+        case .setSegmentSize(let size): "-j TCPMSS " + (size.map { "--set-mss \($0)" } ?? "--clamp-mss-to-pmtu")
+        case .setCodePoint(let value): "-j DSCP --set-dscp \(hexadecimal(value))"
+        case .setTypeOfService(let bits): "-j TOS --set-tos \(bits)"
+        case .setTimeToLive(let change, let family):
+            family == .ipv4 ? "-j TTL --ttl-\(change)" : "-j HL --hl-\(change)"
+        case .unevaluated(_, let text): text
         }
     }
 }

@@ -29,13 +29,14 @@ enum RouteVerdict: BitwiseCopyable {
 }
 
 extension NetworkNamespace {
-    /// Local table, then main table, over links that are up.
+    /// Local table, then main table, over links that are up. An own address stays one while its link is down.
     private func lookup(_ destination: IPAddress, egress: LinkID? = nil) -> (Route, RouteReference)? {
         // The closure holds the links alone: a captured self would be copied whole.
         let links = self.links
         let usable = { (route: Route) -> Bool in
             guard let link = route.link else { return true }
-            return links[link.index].isUp && (egress == nil || egress == link || route.kind == .local)
+            return (links[link.index].isUp || route.kind == .local)
+                && (egress == nil || egress == link || route.kind == .local)
         }
         if let position = localTable.lookup(destination, usable: usable) {
             return (localTable.routes[position], RouteReference(isLocalTable: true, index: Int32(position)))

@@ -48,6 +48,13 @@ public enum NodeNetwork {
         namespace.sysctls.ipForward = true
         namespace.sysctls.bridgeCallsIPTables = true
         namespace.sysctls.routeLocalnet = proxy.mode == .iptables && proxy.iptables.localhostNodePorts
+        if proxy.mode == .ipvs {
+            namespace.sysctls.virtualServersUseTracking = true
+            namespace.sysctls.virtualServersExpireWithoutServer = true
+            namespace.sysctls.virtualServersExpireQuietTemplates = true
+            namespace.sysctls.arpIgnore = proxy.ipvs.strictARP ? 1 : 0
+            namespace.sysctls.arpAnnounce = proxy.ipvs.strictARP ? 2 : 0
+        }
         namespace.sysctls.connectionTrackingIsLiberal = proxy.conntrack.tcpBeLiberal
         namespace.sysctls.connectionTimeoutEstablished = Int(proxy.conntrack.tcpEstablishedTimeout / 1_000_000_000)
         namespace.sysctls.connectionTimeoutCloseWait = Int(proxy.conntrack.tcpCloseWaitTimeout / 1_000_000_000)

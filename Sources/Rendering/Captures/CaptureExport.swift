@@ -146,13 +146,15 @@ public struct CaptureExport: Sendable {
             switch kind {
             case .source: return "SNAT \(ends)" + (rule.map { " by \(ruleText($0))" } ?? "")
             case .destination: return "DNAT \(ends)" + (rule.map { " by \(ruleText($0))" } ?? "")
-            case .originalSource: return "un-DNAT \(ends) by connection tracking"
+            case .originalSource: return "un-DNAT \(ends) by \(rule.map(ruleText) ?? "connection tracking")"
             case .originalDestination: return "un-SNAT \(ends) by connection tracking"
             }
         case .encapsulated(let device, let local, let remote, let vni):
             return "VXLAN \(local) → \(remote) vni \(vni) by \(device)"
         case .decapsulated(let device, let remote, let vni):
             return "VXLAN from \(remote) vni \(vni) opened by \(device)"
+        case .scheduled(let server, let scheduler, let real, let isRemembered):
+            return "IPVS \(server.chain): \(isRemembered ? "session affinity keeps" : "\(scheduler) chose") \(real)"
         case .routed(let route, _): return "route \(route)"
         case .waitsForNeighbor(let address, let link): return "waited for ARP: \(address) on \(link)"
         case .fragmented(let count, let mtu): return "fragmented into \(count) for MTU \(mtu)"

@@ -94,6 +94,7 @@ extension NamespaceState {
         var flags = link.isUp && !hasCarrier(link) ? ["NO-CARRIER"] : []
         switch link.kind {
         case .loopback: flags.append("LOOPBACK")
+        case .dummy: flags += ["BROADCAST", "NOARP"]
         default: flags += ["BROADCAST", "MULTICAST"]
         }
         if link.isUp { flags.append("UP") }
@@ -105,10 +106,14 @@ extension NamespaceState {
     private func operationalState(_ link: Link) -> String {
         guard hasCarrier(link) else { return "DOWN" }
         switch link.kind {
-        case .loopback, .vxlan: return "UNKNOWN"
+        case .loopback, .vxlan, .dummy: return "UNKNOWN"
         case .veth, .bridge, .ethernet: return "UP"
         }
     }
+
+    /// kube-proxy makes its dummy device with a queue of length zero and never sets it up.
+    private func hasQueue(_ link: Link) -> Bool { link.kind != .dummy }
+    private func queueing(_ link: Link) -> String { hasQueue(link) ? "noqueue" : "noop" }
 
     private func linkType(_ link: Link) -> String { link.isLoopback ? "loopback" : "ether" }
 
@@ -120,11 +125,11 @@ extension NamespaceState {
         var words = ["\(link.index): \(link.name)"]
         if case .veth(let peer) = link.kind { words[0] += "@if\(peer.link.index + 1)" }
         words[0] += ":"
-        words.append("<\(flags(link).joined(separator: ","))> mtu \(link.mtu) qdisc noqueue")
+        words.append("<\(flags(link).joined(separator: ","))> mtu \(link.mtu) qdisc \(queueing(link))")
         if let bridge = link.bridge { words.append("master \(name(of: bridge))") }
         words.append("state \(operationalState(link))")
         if showsMode { words.append("mode DEFAULT") }
-        words.append("group default qlen 1000")
+        words.append("group default" + (hasQueue(link) ? " qlen 1000" : ""))
         var text = words.joined(separator: " ") + "\n"
         text += "    link/\(linkType(link)) \(link.hardwareAddress) brd \(broadcastAddress(link))"
         if let number = peerNumber(of: link) { text += " link-netnsid \(number)" }
@@ -139,12 +144,12 @@ extension NamespaceState {
         add("ifname", .string(link.name))
         add("flags", .array(flags(link).map(JSONValue.string)))
         add("mtu", .number(link.mtu))
-        add("qdisc", .string("noqueue"))
+        add("qdisc", .string(queueing(link)))
         if let bridge = link.bridge { add("master", .string(name(of: bridge))) }
         add("operstate", .string(operationalState(link)))
         if showsMode { add("linkmode", .string("DEFAULT")) }
         add("group", .string("default"))
-        add("txqlen", .number(1000))
+        if hasQueue(link) { add("txqlen", .number(1000)) }
         add("link_type", .string(linkType(link)))
         add("address", .string(link.hardwareAddress.description))
         add("broadcast", .string(broadcastAddress(link)))

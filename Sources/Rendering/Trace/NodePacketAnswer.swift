@@ -1,5 +1,5 @@
-// What a node does with one packet, as text and as JSON after docs/schemas/packet.schema.json: the outcome, every end it
-// can be translated to with its chance, and the path through the rules.
+// What a node does with one packet, as text and as JSON after docs/schemas/packet.schema.json: the outcome, every end
+// it can be translated to with its chance, and the path through the rules.
 
 internal import Addressing
 internal import Netstack
@@ -37,7 +37,7 @@ extension TraceText {
             if branch.outcome == .translated { title += " to \(end(branch.destination, packet.protocol))" }
             let place = report.branches.count > 1 ? " \(number + 1) of \(report.branches.count)" : ""
             lines.append(bold("path\(place)") + "  \(title)  \(percentText(branch.probability))")
-            lines += hopLines(branch.trace)
+            lines += hopLines(branch.trace, unfinished: coloured("leaves \(node)", .green))
         }
         return lines.joined(separator: "\n") + "\n"
     }
@@ -129,8 +129,8 @@ extension TraceJSON {
     }
 
     private func reject(_ kind: RejectKind) -> JSONValue {
-        guard let answer = kind.answer else { return .string("tcp-reset") }
-        return .object(["type": .number(Int(answer.type)), "code": .number(Int(answer.code))])
+        guard let code = kind.code else { return .string("tcp-reset") }
+        return .object(["type": .number(kind.family == .ipv6 ? 1 : 3), "code": .number(Int(code))])
     }
 
     /// The rules that matched, with what they did.

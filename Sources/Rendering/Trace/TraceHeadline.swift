@@ -5,43 +5,7 @@ internal import Addressing
 internal import Netstack
 public import Simulation
 
-/// What became of a flow, in one word.
-public enum TraceVerdict: String, Sendable, CaseIterable {
-    /// The client got its answer.
-    case delivered
-    /// Something answered that it will not: RST, or an ICMP error.
-    case rejected
-    /// Something took the packet and said nothing.
-    case dropped
-    /// The request arrived, the answer did not.
-    case unanswered
-    /// No way leads there.
-    case unreachable
-}
-
 extension FlowTrace {
-    public var verdict: TraceVerdict {
-        if report.outcome == .answered { return .delivered }
-        guard let request else { return .unreachable }
-        switch request.disposition {
-        case .delivered: return reply.map { isRefusal($0) } == true ? .rejected : .unanswered
-        case .waiting: return .unreachable
-        case .dropped(let reason, _, _):
-            switch reason {
-            case .neighborFailed, .noInputRoute, .noOutputRoute, .ipHeader, .packetTooBig, .forwardingDisabled,
-                .neighborQueueFull:
-                return .unreachable
-            default: return reply == nil ? .dropped : .rejected
-            }
-        }
-    }
-
-    private func isRefusal(_ reply: PacketTrace) -> Bool {
-        guard let headers = reply.first else { return false }
-        if headers.protocol == .icmp { return report.request.protocol != .icmp || headers.detail != 0 }
-        return headers.protocol == .tcp && headers.detail & 0x04 != 0
-    }
-
     /// The headline.
     public var headline: String {
         var parts: [String]
@@ -123,6 +87,7 @@ extension FlowTrace {
     private func blame(_ reason: DropReason, _ rule: TraceRule?) -> String {
         guard let rule else { return reason.explanation }
         if let comment = rule.comment { return comment }
+        if rule.table == "ipvs" { return "ipvs \(rule.chain)" }
         if rule.number == nil { return "the policy of \(rule.table) \(rule.chain)" }
         return "\(rule.table) \(rule.chain) rule \(rule.number ?? 0)"
     }

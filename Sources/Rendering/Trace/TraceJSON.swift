@@ -66,6 +66,8 @@ public struct TraceJSON: Sendable {
             "error": error,
             "durationNanoseconds": .number(Int(report.finished - report.started)),
             "status": isHTTP ? trace.responseStatus.map { .string($0) } : nil,
+            "headers": isHTTP
+                ? .object(trace.responseHeaders.map { JSONValue.Member($0.name, .string($0.value)) }) : nil,
             "body": report.response.isEmpty ? nil : .string(trace.responseBody),
         ])
     }
@@ -161,6 +163,11 @@ public struct TraceJSON: Sendable {
                 "undone": .bool(kind == .originalSource || kind == .originalDestination),
                 "from": end(from), "to": end(to), "rule": rule.map { self.rule($0) },
                 "chains": chains.isEmpty ? nil : .array(chains.map { .string($0) }),
+            ])
+        case .scheduled(let server, let scheduler, let real, let isRemembered):
+            return .object([
+                "kind": .string("scheduled"), "scheduler": .string(scheduler), "realServer": end(real),
+                "remembered": .bool(isRemembered), "rule": rule(server),
             ])
         case .routed(let route, let egress):
             return .object(["kind": .string("routed"), "route": .string(route), "interface": .string(egress)])

@@ -81,8 +81,9 @@ public struct TraceText: Sendable {
         return lines + hopLines(trace)
     }
 
-    /// Where a packet was seen, what was done to it there, and how it ended.
-    func hopLines(_ trace: PacketTrace) -> [String] {
+    /// Where a packet was seen, what was done to it there, and how it ended; `unfinished` stands for an ending that is
+    /// not known.
+    func hopLines(_ trace: PacketTrace, unfinished: String? = nil) -> [String] {
         var lines: [String] = []
         let width = trace.hops.map(\.place.count).max() ?? 0
         var number = 0
@@ -95,6 +96,7 @@ public struct TraceText: Sendable {
             }
             for step in hop.steps { lines += stepLines(step) }
         }
+        if let unfinished, case .waiting = trace.disposition { return lines + ["     " + unfinished] }
         lines += dispositionLines(trace)
         return lines
     }
@@ -140,6 +142,9 @@ public struct TraceText: Sendable {
             return level == .detail ? [indent + dimmed("conntrack: \(states)")] : []
         case .translated(let kind, let from, let to, let rule, let chains):
             return translation(kind, from, to, rule, chains).map { indent + $0 }
+        case .scheduled(let server, let scheduler, let real, let isRemembered):
+            let choice = isRemembered ? "session affinity keeps" : "\(scheduler) chose"
+            return level == .minimal ? [] : [indent + coloured("IPVS \(server.chain): \(choice) \(real)", .yellow)]
         case .routed(let route, _):
             guard level != .minimal else { return [] }
             let local = route.hasPrefix("local ") ? "for this machine" : "route \(route)"
@@ -238,9 +243,12 @@ public struct TraceText: Sendable {
         switch trace.report.outcome {
         case .answered where trace.report.request.protocol == .tcp:
             let status = trace.responseStatus ?? "an answer"
+            let body = trace.responseBody.split(separator: "\n", omittingEmptySubsequences: false)
             lines.append(
-                bold("answer") + "    \(status) \(quoted(trace.responseBody)) after "
-                    + durationText(trace.report.finished - trace.report.started))
+                bold("answer") + "    \(status) " + (body.count > 1 ? "" : quoted(trace.responseBody) + " ")
+                    + "after " + durationText(trace.report.finished - trace.report.started))
+            if level == .detail { lines += trace.responseHeaders.map { "          \($0.name): \($0.value)" } }
+            if body.count > 1 { lines += body.map { "          \($0)" } }
         case .answered:
             lines.append(bold("answer") + "    after " + durationText(trace.report.finished - trace.report.started))
         default: break
@@ -315,6 +323,11 @@ extension PathEvent.RuleVerdict {
         case .sourceNAT: "SNAT"
         case .masquerade: "MASQUERADE"
         case .reject: "REJECT"
+        case .redirect: "REDIRECT"
+        case .connectionMark: "CONNMARK"
+        case .noTrack: "NOTRACK"
+        case .log: "LOG"
+        case .rewrite: "changed"
         }
     }
 }

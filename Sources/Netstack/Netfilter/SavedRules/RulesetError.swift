@@ -1,0 +1,25 @@
+// What is wrong with a text of rules and where, so that whoever passes the file on can say FILE:LINE:COLUMN.
+
+/// A reason not to take a dump of rules.
+public struct RulesetError: Error, Hashable, Sendable {
+    /// Counted from 1.
+    public var line: Int
+    /// In characters, counted from 1.
+    public var column: Int
+    /// What is wrong.
+    public var message: String
+    /// What to do about it, or nil when the message says it all.
+    public var hint: String?
+
+    public init(line: Int, column: Int, _ message: String, hint: String? = nil) {
+        self.line = line
+        self.column = column
+        self.message = message
+        self.hint = hint
+    }
+}
+
+extension RulesetError: CustomStringConvertible {
+    /// `LINE:COLUMN: message`, and the hint on a line of its own.
+    public var description: String { "\(line):\(column): \(message)" + (hint.map { "\n  hint: \($0)" } ?? "") }
+}

@@ -1,0 +1,65 @@
+// kube-proxy's part of an iptables ruleset in canonical order, whether kube-proxy is modelled or the rules were dumped
+// from a node. The chains are known by the names pkg/proxy/iptables/proxier.go gives them; kubelet's are left out.
+
+public import Netstack
+
+extension Ruleset {
+    /// The chains that are kube-proxy's own by their names.
+    static func isKubeProxys(_ chain: String) -> Bool {
+        let kubelets = ["KUBE-KUBELET-CANARY", "KUBE-IPTABLES-HINT"]
+        return chain.hasPrefix("KUBE-") && !kubelets.contains(chain)
+    }
+
+    /// kube-proxy's chains, and the jumps into them, in canonical order. A chain without rules is a section of its
+    /// declaration alone.
+    public func kubeProxySections() -> [RuleSection] {
+        var sections: [RuleSection] = []
+        for table in tables {
+            for chain in table.chains {
+                let name = "\(table.name.rawValue) \(chain.name)"
+                if chain.policy != nil {
+                    let jumps = chain.rules.filter { $0.target.flatMap(\.chain).map(Self.isKubeProxys) ?? false }
+                    if !jumps.isEmpty { sections.append(RuleSection(name, jumps.map { "-A \(chain.name) \($0)" })) }
+                } else if Self.isKubeProxys(chain.name) {
+                    var rules = chain.rules
+                    if Self.sharedChains.contains(chain.name) { rules.sort { Self.key($0) < Self.key($1) } }
+                    sections.append(
+                        RuleSection(name, [":\(chain.name)"] + rules.map { "-A \(chain.name) \($0)" }))
+                }
+            }
+        }
+        return sections
+    }
+
+    /// Chains in which the Services stand in random order.
+    private static let sharedChains: Set<String> = [
+        "KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-EXTERNAL-SERVICES", "KUBE-PROXY-FIREWALL", "KUBE-IPVS-OUT-FILTER",
+    ]
+
+    /// Rules of one Service port by its name, which begins their comments; the jumps to node ports last.
+    private static func key(_ rule: Rule) -> SectionKey {
+        let comment = rule.comment ?? ""
+        if comment.contains("must be the last rule") { return SectionKey(isLast: true, text: "\(rule)") }
+        return SectionKey(isLast: false, text: String(comment.prefix { $0 != " " }))
+    }
+
+    private struct SectionKey: Comparable {
+        var isLast: Bool
+        var text: String
+
+        static func < (left: SectionKey, right: SectionKey) -> Bool {
+            if left.isLast != right.isLast { return right.isLast }
+            return left.text.utf8.lexicographicallyPrecedes(right.text.utf8)
+        }
+    }
+}
+
+extension Target {
+    /// The chain it leads to.
+    fileprivate var chain: String? {
+        switch self {
+        case .jump(let name), .goto(let name): name
+        default: nil
+        }
+    }
+}
