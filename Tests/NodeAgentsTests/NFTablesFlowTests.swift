@@ -1,5 +1,5 @@
-// Packets a real kernel was seen to handle with kube-proxy's nftables rules, handled here by the table podnet writes for
-// the same input. Vectors/README.md tells where they come from.
+// Packets a real kernel was seen to handle with kube-proxy's nftables rules, handled here by the table podnet writes
+// for the same input. Vectors/README.md tells where they come from.
 
 import Addressing
 import Kubernetes
