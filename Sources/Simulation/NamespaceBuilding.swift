@@ -141,6 +141,7 @@ extension Simulator {
             FlannelRules.install(network: network, subnet: own.subnet, into: &ruleset)
         }
         namespace.setRuleset(ruleset)
+        for dump in cluster.dumps[name] ?? [] { namespace.replaceRules(by: dump) }
         serveHealth(proxy.health(on: node, addresses: addresses), in: &namespace)
         listen(NodeNetwork.listeners(node.metadata), as: name, in: &namespace)
         for pod in pods where pod.spec.hostNetwork {

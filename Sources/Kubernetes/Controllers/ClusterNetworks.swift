@@ -8,7 +8,8 @@ enum ClusterNetworks {
         var cluster = store.clusterConfiguration ?? ClusterConfiguration()
         if cluster.podSubnets.isEmpty { cluster.podSubnets = podSubnets(store, &warnings) }
         if !cluster.serviceSubnets.isEmpty, !cluster.serviceSubnetsAreInferred,
-            store.serviceCIDRs["", ServiceCIDR.defaultName] == nil {
+            store.serviceCIDRs["", ServiceCIDR.defaultName] == nil
+        {
             // What the API server is started with becomes an object; where nothing states it, podnet only guesses.
             store.serviceCIDRs.insert(
                 ServiceCIDR(metadata: ObjectMeta(name: ServiceCIDR.defaultName), cidrs: cluster.serviceSubnets))

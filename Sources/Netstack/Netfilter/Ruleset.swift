@@ -121,6 +121,12 @@ public struct Table: Hashable, Sendable {
         chains[position].written.append(WrittenRule(counters: counters, text: text))
     }
 
+    fileprivate mutating func assignAgents(_ agent: (String) -> String?) {
+        for position in chains.indices where chains[position].policy == nil {
+            chains[position].agent = agent(chains[position].name)
+        }
+    }
+
     /// The chain of that name; reading an absent one gives nil.
     public subscript(_ chain: String) -> Chain? { positions[chain].map { chains[$0] } }
 
@@ -191,6 +197,11 @@ public struct Ruleset: Hashable, Sendable {
     public subscript(_ name: TableName) -> Table {
         get { tables[name.number] }
         _modify { yield &tables[name.number] }
+    }
+
+    /// Says of every user chain who wrote it, by its name.
+    public mutating func assignAgents(_ agent: (String) -> String?) {
+        for position in tables.indices { tables[position].assignAgents(agent) }
     }
 
     public var isEmpty: Bool {
