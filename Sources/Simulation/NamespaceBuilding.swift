@@ -147,6 +147,7 @@ extension Simulator {
         if proxy.configuration.mode != .ipvs, addresses.contains(where: { $0.address.family == .ipv6 }) {
             namespace.setRuleset(ipv6Ruleset(of: node), family: .ipv6)
         }
+        for dump in cluster.dumps[name] ?? [] { namespace.replaceRules(by: dump) }
         serveHealth(proxy.health(on: node, addresses: addresses), in: &namespace)
         listen(NodeNetwork.listeners(node.metadata), as: name, in: &namespace)
         for pod in pods where pod.spec.hostNetwork {

@@ -8,7 +8,31 @@ internal import Kubernetes
 public import Netstack
 internal import NodeAgents
 
+/// Everything that decides about packets on a node, for one family.
+public struct NodeRules: Sendable {
+    /// What iptables or ip6tables holds.
+    public let iptables: Ruleset
+    /// Of both families.
+    public let nftables: NFTablesRuleset
+    /// What IPVS and its sets hold, in ipvs mode.
+    public let virtualServers: [VirtualServer]
+    public let sets: [IPSet]
+    /// The node has the rules of a real one.
+    public let isDump: Bool
+}
+
 extension Simulator {
+    /// The rules of a node; nil when the cluster has no node of that name.
+    public mutating func rules(of node: String, family: AddressFamily) -> NodeRules? {
+        guard let id = namespaceID(of: .node(node)), let ruleset = ruleset(of: node, family: family) else {
+            return nil
+        }
+        let balanced = virtualServers(of: node, family: family)
+        return NodeRules(
+            iptables: ruleset, nftables: namespace(id).nftables, virtualServers: balanced?.servers ?? [],
+            sets: balanced?.sets ?? [], isDump: cluster.dumps[node] != nil)
+    }
+
     /// What iptables or ip6tables holds on a node; nil when the cluster has no node of that name.
     public mutating func ruleset(of node: String, family: AddressFamily) -> Ruleset? {
         guard let id = namespaceID(of: .node(node)), let object = cluster.objects.nodes["", node] else { return nil }
@@ -16,7 +40,9 @@ extension Simulator {
         case .ipv4: return namespace(id).ruleset
         case .ipv6:
             let rules = namespace(id).rulesetIPv6
-            return rules.isEmpty ? ipv6Ruleset(of: object) : rules
+            // A listing of nft holds the rules of both families.
+            let isListed = cluster.dumps[node]?.contains { if case .nftables = $0.rules { true } else { false } }
+            return rules.isEmpty && isListed != true ? ipv6Ruleset(of: object) : rules
         }
     }
 

@@ -1,5 +1,5 @@
-// NAT by nftables: what a connection's first packet is bound to, by which of several chains, and that all choices can be
-// followed. The router of RuleTests.swift: 10.0.0.0/24 on in0, 192.0.2.0/24 on out0.
+// NAT by nftables: what a connection's first packet is bound to, by which of several chains, and that all choices can
+// be followed. The router of RuleTests.swift: 10.0.0.0/24 on in0, 192.0.2.0/24 on out0.
 
 import Addressing
 import Testing

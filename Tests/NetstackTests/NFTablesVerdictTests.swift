@@ -1,5 +1,5 @@
-// What nftables rules do: verdicts, the order of base chains, marks, sets that change, answers. Rules are written as nft
-// lists them; packets go from 10.0.0.2 through a router, from in0 to out0.
+// What nftables rules do: verdicts, the order of base chains, marks, sets that change, answers. Rules are written as
+// nft lists them; packets go from 10.0.0.2 through a router, from in0 to out0.
 
 import Addressing
 import Testing

@@ -1,6 +1,6 @@
-// One order for two listings of the same kube-proxy table. kube-proxy walks its Services in random order, so the order in
-// which the chains and affinity sets of service ports were made is random, and nft lists them in that order. Everything
-// else is fixed: nft sorts elements itself, and the rules of a chain stand as they were added.
+// One order for two listings of the same kube-proxy table. kube-proxy walks its Services in random order, so the order
+// in which the chains and affinity sets of service ports were made is random, and nft lists them in that order.
+// Everything else is fixed: nft sorts elements itself, and the rules of a chain stand as they were added.
 
 /// The listing with its sets, and then its chains, sorted by name; blank lines removed.
 func canonicalNFTables(_ listing: String) -> [String] {

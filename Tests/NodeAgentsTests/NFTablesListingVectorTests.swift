@@ -45,7 +45,7 @@ struct NFTablesListingVectorTests {
                 "ip id", "ip frag-off", "ct zone", "ct l3proto", "ct expiration", "ct helper", "add @s", "meta hour",
                 "meta day", "meta cpu", "meta priority", "ether saddr", "meta mark", "ip daddr", "ip ttl", "ip dscp",
                 "tcp option", "quota over", "ct count", "socket transparent", "meta rtclassid", "rt classid",
-                "meta random", "iifgroup 1", "ct bytes", "ct packets", "dup to", "ct label", "meta cgroup", "ipsec in",
+                "meta iiftype", "iifgroup 1", "ct bytes", "ct packets", "dup to", "ct label", "meta cgroup", "ipsec in",
             ])
     }
 }

@@ -192,10 +192,12 @@ struct CompiledNFTables: Sendable {
     ) -> CompiledStatement {
         let isNegated = comparison == .notEqual
         if case .bitwise(.field(.random), .and, .value(.number(let mask))) = left {
-            guard mask == 0x7fff_ffff, comparison == .less, case .value(.number(let bound)) = right else {
-                return .never
-            }
-            return .chance(UInt32(clamping: bound))
+            // Some low bits of chance below a bound: how iptables-nft writes `--mode random`.
+            let bits = (~mask).trailingZeroBitCount
+            guard comparison == .less, bits <= 31, mask == (1 << UInt64(bits)) - 1,
+                case .value(.number(let bound)) = right
+            else { return .never }
+            return .chance(UInt32(clamping: min(bound, mask + 1) << UInt64(31 - bits)))
         }
         guard let key = compileKey(left), let first = key.first else { return .never }
         switch right {

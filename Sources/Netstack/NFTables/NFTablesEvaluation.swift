@@ -1,6 +1,6 @@
-// One packet against one base chain of nftables: rules in order, statements from left to right until one does not match,
-// jumps and returns, until something decides. Mirrors nft_do_chain in net/netfilter/nf_tables_core.c. An accept ends
-// this base chain only; the packet still meets those behind it.
+// One packet against one base chain of nftables: rules in order, statements from left to right until one does not
+// match, jumps and returns, until something decides. Mirrors nft_do_chain in net/netfilter/nf_tables_core.c. An accept
+// ends this base chain only; the packet still meets those behind it.
 
 internal import Addressing
 

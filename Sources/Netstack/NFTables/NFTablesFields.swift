@@ -1,6 +1,6 @@
 // What the fields of nftables rules read from a packet of either family, from its connection and from the routing
-// tables. Mirrors nft_payload.c, nft_meta.c, nft_ct.c and nft_fib_ipv4.c, nft_fib_ipv6.c. Simplified: every program here
-// is root's; a fragment behind the first has no transport header, as in the kernel.
+// tables. Mirrors nft_payload.c, nft_meta.c, nft_ct.c and nft_fib_ipv4.c, nft_fib_ipv6.c. Simplified: every program
+// here is root's.
 
 internal import Addressing
 internal import Wire

@@ -11,6 +11,26 @@ extension NFTablesRuleset {
         try reader.readTables()
         self.init(reader.tables)
         notices = reader.notices
+        noteWhatNeverMatches(reader.ruleLines)
+    }
+
+    /// What could be read may still mean something podnet cannot work out.
+    private mutating func noteWhatNeverMatches(_ lines: [[[Int]]]) {
+        let compiled = CompiledNFTables(compiling: self)
+        for (number, table) in tables.enumerated() {
+            for (position, chain) in zip(table.chains, compiled.tables[number].chains).enumerated() {
+                for (place, (rule, statements)) in zip(chain.0.rules, chain.1.rules).enumerated() {
+                    for case (let statement, .never) in zip(rule.statements, statements) {
+                        if case .unevaluated = statement { continue }
+                        notices.append(
+                            NFTablesNotice(
+                                line: lines[number][position][place],
+                                message: "not evaluated, so the rule never matches: \(statement)"))
+                    }
+                }
+            }
+        }
+        notices.sort { $0.line < $1.line }
     }
 }
 
@@ -23,6 +43,8 @@ struct NFTablesReader {
     var table = NFTablesTable(.ip, "")
     /// Who leads where in that table, to look for jumps to nowhere and loops.
     var calls = NFTablesCalls()
+    /// The lines of all rules, by table and chain.
+    var ruleLines: [[[Int]]] = []
     /// Sets a rule asks, with the word that names them.
     var askedSets: [NFTablesToken] = []
 
@@ -53,6 +75,7 @@ struct NFTablesReader {
             heading = []
             calls = NFTablesCalls()
             askedSets = []
+            ruleLines.append([])
             if family != .ip, family != .ip6, family != .inet {
                 notices.append(
                     NFTablesNotice(line: name.line, message: "IP packets do not meet table \(table.title)"))
@@ -214,7 +237,7 @@ struct NFTablesReader {
             if !data.isEmpty {
                 try tokens.expect(":")
                 element.data =
-                    data == [.verdict] ? .verdict(try readVerdict(from: caller)) : try readValue(data)
+                    data == [.verdict] ? .verdict(try readVerdict(from: caller)) : try readValue(data, mayBeShort: true)
             }
             elements.append(element)
             tokens.skipEndsOfLines()
@@ -242,8 +265,7 @@ struct NFTablesReader {
             if token.text == "}" { depth -= 1 }
             if depth == 0, token.text == "}" {
                 let text = keyword.text.base
-                let start = text[..<keyword.text.startIndex].lastIndex(of: "\n").map { text.index(after: $0) }
-                return text[(start ?? text.startIndex)..<token.text.endIndex] + "\n"
+                return text[keyword.startOfLine..<token.text.endIndex] + "\n"
             }
         }
     }
@@ -256,6 +278,7 @@ struct NFTablesReader {
             throw error(name, "chain \(name.text) stands here twice", "remove one of them")
         }
         var chain = NFTablesChain(String(name.text))
+        var lines: [Int] = []
         try tokens.expect("{")
         while true {
             tokens.skipEndsOfLines()
@@ -274,11 +297,13 @@ struct NFTablesReader {
             } else if token.text == "flags", chain.rules.isEmpty {
                 throw error(token, "chains with flags are not read", "remove the chain: hardware evaluates it")
             } else {
+                lines.append(token.line)
                 chain.rules.append(try readRule(of: chain.name))
             }
         }
         if chain.base != nil { calls.markAsBase(chain.name) }
         table.chains.append(chain)
+        ruleLines[ruleLines.count - 1].append(lines)
     }
 
     /// `type filter hook input priority filter; policy accept;`

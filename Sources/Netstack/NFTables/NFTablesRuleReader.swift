@@ -32,13 +32,8 @@ extension NFTablesReader {
     /// The rule's line without its indentation and without a comment nft does not print (`# handle 4`).
     private func line(of first: NFTablesToken) -> String {
         let text = first.text.base
-        let start = text[..<first.text.startIndex].lastIndex(of: "\n").map { text.index(after: $0) } ?? text.startIndex
-        var indentation = 0
-        var begin = start
-        while indentation < 2, text[begin] == "\t" {
-            begin = text.index(after: begin)
-            indentation += 1
-        }
+        var begin = first.startOfLine
+        for _ in 0..<2 where text.utf8[begin] == UInt8(ascii: "\t") { begin = text.utf8.index(after: begin) }
         let end = tokens.previous.map(\.text.endIndex) ?? first.text.endIndex
         return String(text[begin..<end])
     }
@@ -204,11 +199,16 @@ extension NFTablesReader {
         }
     }
 
-    /// A value of these types, the parts of a concatenation between dots. Fewer parts than types are enough.
-    mutating func readValue(_ types: [NFTablesDatatype]) throws(NFTablesListingError) -> NFTablesValue {
+    /// A value of these types, the parts of a concatenation between dots.
+    mutating func readValue(
+        _ types: [NFTablesDatatype], mayBeShort: Bool = false
+    ) throws(NFTablesListingError) -> NFTablesValue {
         var parts: [NFTablesValue] = []
         for type in types {
-            if !parts.isEmpty, !tokens.take(".") { break }
+            if let first = parts.first, !tokens.take(".") {
+                if mayBeShort || first == .any { break }
+                throw tokens.unexpected(wanted: "'.' and a value of type \(type.rawValue)")
+            }
             let token = try tokens.takeAny()
             guard let value = type.value(token.text) else {
                 let found = token.isEndOfLine ? "the end of the line" : "'\(token.text)'"

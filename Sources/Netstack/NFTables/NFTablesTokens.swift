@@ -17,6 +17,13 @@ struct NFTablesToken: Hashable, Sendable {
     let column: Int
 
     var isEndOfLine: Bool { text == "\n" }
+
+    /// Where its line begins in the listing.
+    var startOfLine: String.Index {
+        let octets = text.base.utf8
+        let before = octets[..<text.startIndex].lastIndex(of: UInt8(ascii: "\n"))
+        return before.map { octets.index(after: $0) } ?? octets.startIndex
+    }
 }
 
 /// The words of a text, and the place that is being read.
@@ -31,9 +38,10 @@ struct NFTablesTokens {
     init(listing text: String) throws(NFTablesListingError) {
         var tokens: [NFTablesToken] = []
         var number = 0
-        for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+        for octets in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
             number += 1
-            try Self.split(line.last == "\r" ? line.dropLast() : line, number, into: &tokens)
+            let line = Substring(octets.last == UInt8(ascii: "\r") ? octets.dropLast() : octets)
+            try Self.split(line, number, into: &tokens)
             tokens.append(NFTablesToken(text: "\n", line: number, column: line.utf8.count + 1))
         }
         self.tokens = tokens

@@ -1,4 +1,5 @@
 // What happens at each of the five hooks: the stops of HookWalk.swift one after another, until one ends the packet.
+// Mirrors nf_hook_slow in net/netfilter/core.c.
 
 internal import Addressing
 internal import Wire

@@ -18,8 +18,8 @@ struct RuleFields {
     var transport: Int
     /// A fragment behind the first, which has no transport header.
     var isLaterFragment: Bool
-    /// The second eight octets of a packet come in a fragment of their own, as no sender would cut it.
-    var beginsInHeader = false
+    /// The transport header is not all there, or the fragment begins within one.
+    var isCut = false
     /// A match found a header it cannot read: the packet is dropped (`hotdrop` of struct xt_action_param).
     var mustDrop = false
 
@@ -35,7 +35,12 @@ struct RuleFields {
         `protocol` = header.protocol
         transport = header.transport
         isLaterFragment = header.isLaterFragment
-        beginsInHeader = header.fragmentOffset == 1
+        if isLaterFragment {
+            isCut = `protocol` == .tcp && header.fragmentOffset == 1
+        } else {
+            let needed = `protocol` == .tcp ? TCPHeader.length : `protocol` == .sctp ? SCTPHeader.length : 8
+            isCut = packet.length < transport + needed
+        }
         hasPorts = `protocol`.hasPorts && !isLaterFragment && packet.length >= transport + 4
         if hasPorts {
             sourcePort = arena.load16(packet, transport)

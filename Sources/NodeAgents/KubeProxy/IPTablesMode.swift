@@ -45,7 +45,8 @@ public struct IPTablesProxy: Sendable {
     private let nodePortAddresses: NodePortAddresses
     private let names: [ServicePortNames]
     private let views: ServicePortViews
-    /// The rules of the views all nodes share, under the detector all nodes share. Empty in NodeCIDR mode, where none is shared.
+    /// The rules of the views all nodes share, under the detector all nodes share. Empty in NodeCIDR mode, where none
+    /// is shared.
     private let commonRules: [ServiceRules]
 
     public init(index: ServiceIndex, configuration: KubeProxyConfiguration) {

@@ -1,6 +1,6 @@
 // kube-proxy's nftables mode for one family: pkg/proxy/nftables/proxier.go of Kubernetes 1.36. The table it leaves
-// after a full sync is built here as a value. Simplified: no partial syncs; the chains of services stand in sorted order
-// where kube-proxy's order is random. Elements of sets and maps stand in the order nft lists them in, which is sorted.
+// after a full sync is built here as a value. Simplified: no partial syncs; the chains of services stand in sorted
+// order where kube-proxy's order is random. Elements stand in the order nft lists them in, which is sorted.
 
 public import Addressing
 public import Kubernetes
