@@ -117,6 +117,12 @@ public struct ConnectionTracker: Sendable {
 
     var count: Int { confirmedCount }
 
+    /// Where masquerading sends a connection out.
+    func masqueradeEgress(of id: ConnectionID) -> LinkID? {
+        let link = pool[Int(id.rawValue)].masqueradeEgress
+        return link == .none ? nil : link
+    }
+
     mutating func create(_ tuple: ConnectionTuple, reply: ConnectionTuple, now: Nanoseconds) -> ConnectionID {
         sweep(2, now: now)
         var connection = TrackedConnection(original: tuple, reply: reply)

@@ -22,7 +22,7 @@ extension NetworkNamespace {
         guard packet.connection != .none else { return true }
         let manipulation = Manipulation(hook)
         if hook == .postrouting, packet.connectionState == .new || packet.connectionState == .established,
-            ![LinkID.none, egress].contains(connections[packet.connection].masqueradeEgress)
+            let masqueraded = connections.masqueradeEgress(of: packet.connection), masqueraded != egress
         {
             // Masqueraded for another way out: a new connection must be made (nf_nat_oif_changed).
             connections.remove(packet.connection)
@@ -174,13 +174,13 @@ extension NetworkNamespace {
     private mutating func manipulate(
         _ packet: Packet, _ manipulation: Manipulation, _ context: inout PathContext
     ) {
-        let connection = connections[packet.connection]
+        let id = packet.connection
         let isReply = packet.connectionState.isReply
-        guard translates(connection, manipulation, isReply: isReply),
-            let target = (isReply ? connection.original : connection.reply).inverted
+        guard translates(connections[id].status, manipulation, isReply: isReply),
+            let target = (isReply ? connections[id].original : connections[id].reply).inverted
         else { return }
         let rule: RuleReference? =
-            isReply ? nil : manipulation == .source ? connection.sourceRule : connection.destinationRule
+            isReply ? nil : manipulation == .source ? connections[id].sourceRule : connections[id].destinationRule
         rewrite(
             packet, at: networkOffset, to: target, manipulation, isReply: isReply,
             rule: packet.connectionState == .new ? rule : nil, &context)
@@ -188,10 +188,10 @@ extension NetworkNamespace {
 
     /// Whether a packet of that direction is changed at hooks of that kind: what NAT did to one end of the original
     /// direction it undoes at the other end of the reply.
-    private func translates(_ connection: TrackedConnection, _ manipulation: Manipulation, isReply: Bool) -> Bool {
-        let status: TrackedConnection.Status =
-            (manipulation == .source) != isReply ? .sourceNAT : .destinationNAT
-        return connection.status.contains(status)
+    private func translates(
+        _ status: TrackedConnection.Status, _ manipulation: Manipulation, isReply: Bool
+    ) -> Bool {
+        status.contains((manipulation == .source) != isReply ? .sourceNAT : .destinationNAT)
     }
 
     /// Changes address and port or identifier of the packet whose IP header is at `offset`, with its checksums.
@@ -257,7 +257,7 @@ extension NetworkNamespace {
     ) {
         let connection = connections[packet.connection]
         let isReply = packet.connectionState.isReply
-        guard translates(connection, manipulation, isReply: isReply) else { return }
+        guard translates(connection.status, manipulation, isReply: isReply) else { return }
         guard let header = NetworkHeader(packet, in: context.arena) else { return }
         // The quoted packet went the other way, so its other end is changed.
         let quotedTarget = isReply ? connection.original : connection.reply
