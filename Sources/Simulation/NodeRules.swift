@@ -1,6 +1,7 @@
-// The rules of a node for either family. IPv4 rules stand in the node's namespace, where packets meet them. The data
-// path has no IPv6 yet, so ip6tables rules are worked out here when somebody asks: kube-proxy runs one proxier per
-// family on every node, on a single-stack cluster too, and flanneld writes rules when it has an IPv6 network.
+// The rules of a node for either family. They stand in the node's namespace, where packets meet them; those of
+// ip6tables only when the node has an IPv6 address, else they are worked out when somebody asks: kube-proxy runs one
+// proxier per family on every node, on a single-stack cluster too, and flanneld writes rules when it has an IPv6
+// network.
 
 public import Addressing
 internal import Kubernetes
@@ -37,7 +38,9 @@ extension Simulator {
         guard let id = namespaceID(of: .node(node)), let object = cluster.objects.nodes["", node] else { return nil }
         switch family {
         case .ipv4: return namespace(id).ruleset
-        case .ipv6: return ipv6Ruleset(of: object)
+        case .ipv6:
+            let rules = namespace(id).rulesetIPv6
+            return rules.isEmpty ? ipv6Ruleset(of: object) : rules
         }
     }
 
@@ -68,14 +71,16 @@ extension Simulator {
         return NodeView(node, interfaceAddresses: interfaces.flatMap(\.addresses))
     }
 
-    private func ipv6Ruleset(of node: Node) -> Ruleset {
+    func ipv6Ruleset(of node: Node) -> Ruleset {
         let objects = cluster.objects
         let view = ipv6View(of: node)
-        var ruleset: Ruleset
-        if proxy.configuration.mode == .ipvs {
+        var ruleset = Ruleset()
+        switch proxy.configuration.mode {
+        case .ipvs:
             let proxy = ipv6VirtualServers()
             ruleset = proxy.ruleset(for: proxy.state(of: view))
-        } else {
+        case .nftables: break
+        case .iptables:
             ruleset = KubeProxy.iptablesRuleset(
                 services: objects.services, endpointSlices: objects.endpointSlices, node: view,
                 configuration: proxy.configuration, family: .ipv6)

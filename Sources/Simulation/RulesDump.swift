@@ -96,9 +96,10 @@ extension NetworkNamespace {
     mutating func replaceRules(by dump: RulesDump) {
         switch dump.rules {
         case .iptables(let ruleset, let family):
-            if family == .ipv4 { setRuleset(ruleset) }
+            setRuleset(ruleset, family: family)
         case .nftables(let ruleset):
             setRuleset(Ruleset())
+            setRuleset(Ruleset(), family: .ipv6)
             setNFTables(ruleset)
         }
     }

@@ -277,28 +277,15 @@ extension NetworkNamespace {
         _ packet: Packet, _ kind: NFTablesTranslation.Kind, _ range: TranslationRange, _ reference: RuleReference,
         _ view: NFTablesPacketView, _ context: inout PathContext
     ) -> Bool {
-        guard packet.connection != .none else { return true }
-        var range = range
+        context.natRule = reference
         switch kind {
-        case .snat: break
-        case .masquerade:
-            guard let egress = view.egress, let address = masqueradeAddress(packet, egress: egress, context) else {
-                return false
-            }
-            range.addresses = address...address
+        case .snat: bind(packet, .source, to: range, &context)
+        case .dnat: bind(packet, .destination, to: range, &context)
+        case .masquerade: return masquerade(packet, within: range, egress: view.egress, &context)
         case .redirect:
-            // To this machine: loopback in OUTPUT, else an address of the way in (nf_nat_redirect).
-            let link = view.hook == .output ? LinkID(0) : view.ingress
-            guard let link, let address = selectAddress(on: link, towards: view.fields.source) else { return false }
-            range.addresses = address...address
-            connections[packet.connection].destinationRule = reference
-            return setUp(packet, .destination, TranslationTarget(range), &context)
-        case .dnat:
-            connections[packet.connection].destinationRule = reference
-            return setUp(packet, .destination, TranslationTarget(range), &context)
+            return redirect(packet, within: range, at: view.hook, ingress: view.ingress, &context)
         }
-        connections[packet.connection].sourceRule = reference
-        return setUp(packet, .source, TranslationTarget(range), &context)
+        return true
     }
 }
 

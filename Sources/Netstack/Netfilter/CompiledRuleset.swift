@@ -120,10 +120,13 @@ struct CompiledRuleset {
     private var entries = Array(repeating: Int32(-1), count: TableName.allCases.count * Hook.allCases.count)
     /// Some rule needs connection tracking, or NAT does: the kernel then tracks every packet of the namespace.
     var tracksConnections = false
+    /// Whose rules these are.
+    let system: RuleSystem
 
-    init() {}
+    init() { system = .iptables }
 
-    init(compiling ruleset: Ruleset) {
+    init(compiling ruleset: Ruleset, for system: RuleSystem = .iptables) {
+        self.system = system
         rules.reserveCapacity(ruleset.tables.reduce(0) { $0 + $1.chains.reduce(0) { $0 + $1.rules.count } })
         for (number, table) in ruleset.tables.enumerated() { compile(table, number) }
     }

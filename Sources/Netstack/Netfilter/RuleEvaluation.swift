@@ -11,8 +11,25 @@ enum TableVerdict {
 }
 
 extension NetworkNamespace {
-    /// Runs the table's built-in chain of a hook.
+    /// Runs the table's built-in chain of a hook, of iptables or ip6tables as the packet is.
     mutating func evaluate(
+        _ name: TableName, at hook: Hook, _ packet: inout Packet, ingress: LinkID?, egress: LinkID?,
+        _ context: inout PathContext
+    ) -> TableVerdict {
+        guard isIPv6(packet, context) else {
+            return walk(name, at: hook, &packet, ingress: ingress, egress: egress, &context)
+        }
+        // The walk knows one set of tables; those of the other family take its place meanwhile.
+        swap(&compiledRules, &compiledRulesIPv6)
+        swap(&ruleMemory, &ruleMemoryIPv6)
+        defer {
+            swap(&compiledRules, &compiledRulesIPv6)
+            swap(&ruleMemory, &ruleMemoryIPv6)
+        }
+        return walk(name, at: hook, &packet, ingress: ingress, egress: egress, &context)
+    }
+
+    private mutating func walk(
         _ name: TableName, at hook: Hook, _ packet: inout Packet, ingress: LinkID?, egress: LinkID?,
         _ context: inout PathContext
     ) -> TableVerdict {
@@ -20,7 +37,7 @@ extension NetworkNamespace {
         let entry = compiledRules.entry(table: Int(number), hook)
         guard entry >= 0 else { return .accept }
         let firstChain = compiledRules.firstChains[Int(number)]
-        context.record(.hook(hook, .iptables, table: number), packet, in: id)
+        context.record(.hook(hook, compiledRules.system, table: number), packet, in: id)
         var fields = RuleFields(packet, in: context.arena)
         let crossing = RuleLinks(ingress: ingress, egress: egress, links)
 
@@ -43,13 +60,15 @@ extension NetworkNamespace {
                     (chain, position) = (caller.chain, caller.position)
                     continue
                 }
-                let reference = RuleReference(table: number, chain: entry - firstChain, rule: -1)
+                let reference = RuleReference(
+                    system: compiledRules.system, table: number, chain: entry - firstChain, rule: -1)
                 guard compiledRules.chains[Int(entry)].policy == .drop else { return .accept }
                 context.record(.rule(reference, .drop), packet, in: id)
                 return .drop(reference)
             }
             let reference = RuleReference(
-                table: number, chain: chain - firstChain, rule: position - current.rules.lowerBound)
+                system: compiledRules.system, table: number, chain: chain - firstChain,
+                rule: position - current.rules.lowerBound)
             let rule = compiledRules.rules[Int(position)]
             position += 1
             guard matches(rule, &fields, packet, crossing, &context) else {

@@ -29,16 +29,15 @@ struct RuleFields {
         source = arena.source(packet)
         destination = arena.destination(packet)
         guard let header = NetworkHeader(packet, in: arena) else {
-            (`protocol`, transport, isLaterFragment, hasPorts) = (.noNextHeader, packet.length, true, false)
+            (`protocol`, transport, isLaterFragment, hasPorts) = (.noNextHeader, packet.length, false, false)
             return
         }
         `protocol` = header.protocol
         transport = header.transport
         isLaterFragment = header.isLaterFragment
-        if isLaterFragment, header.family == .ipv4 {
-            let fragment = arena.load16(packet, networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
-            isCut = `protocol` == .tcp && fragment & IPv4Header.fragmentOffsetMask == 1
-        } else if !isLaterFragment {
+        if isLaterFragment {
+            isCut = `protocol` == .tcp && header.fragmentOffset == 1
+        } else {
             let needed = `protocol` == .tcp ? TCPHeader.length : `protocol` == .sctp ? SCTPHeader.length : 8
             isCut = packet.length < transport + needed
         }
