@@ -48,10 +48,12 @@ extension Simulator {
         let objects = cluster.objects
         let view = ipv6View(of: node)
         var ruleset: Ruleset
-        if proxy.configuration.mode == .ipvs {
+        switch proxy.configuration.mode {
+        case .nftables: ruleset = Ruleset()
+        case .ipvs:
             let proxy = ipv6VirtualServers()
             ruleset = proxy.ruleset(for: proxy.state(of: view))
-        } else {
+        case .iptables:
             ruleset = KubeProxy.iptablesRuleset(
                 services: objects.services, endpointSlices: objects.endpointSlices, node: view,
                 configuration: proxy.configuration, family: .ipv6)

@@ -104,7 +104,7 @@ extension NetworkNamespace {
     }
 
     /// The address of the way out, chosen towards the next hop (nf_nat_masquerade_ipv4).
-    func masqueradeAddress(
+    private func masqueradeAddress(
         _ packet: Packet, egress: LinkID, _ context: borrowing PathContext
     ) -> IPAddress? {
         let destination = destinationAddress(packet, context)
@@ -116,7 +116,7 @@ extension NetworkNamespace {
     }
 
     /// Decides the translated tuple and remembers it in the reply direction (nf_nat_setup_info).
-    mutating func setUp(
+    private mutating func setUp(
         _ packet: Packet, _ manipulation: Manipulation, _ range: TranslationTarget, _ context: inout PathContext
     ) -> Bool {
         let id = packet.connection
@@ -331,15 +331,5 @@ extension NetworkNamespace {
                     manipulation == .source ? .originalSource : .originalDestination, from: SocketAddress(old, 0),
                     to: SocketAddress(new, 0), rule: nil), packet, in: id)
         }
-    }
-}
-
-extension TranslationTarget {
-    init(_ range: TranslationRange) {
-        var options: Options = []
-        if range.isRandom { options.insert(.random) }
-        if range.isFullyRandom { options.insert(.randomFully) }
-        if range.isPersistent { options.insert(.persistent) }
-        self.init(addresses: range.addresses, ports: range.ports, basePort: range.basePort, options: options)
     }
 }
