@@ -38,6 +38,10 @@ import Testing
             TableName.allCases.map(\.rawValue), Hook.allCases.map(\.chainName), RejectKind.allCases.map(\.rawValue),
             NeighborState.allCases.map(\.rawValue), TCPTrackingState.allCases.map(\.text), Sysctls.names,
         ]
+        let page = try Page("docs/fidelity.md").text
+        for field in NFTablesField.allCases where !page.contains("`\(field.rawValue)`") {
+            Issue.record("docs/fidelity.md does not have \(field.rawValue)")
+        }
         for word in vocabularies.joined() {
             if !known.contains(word) { Issue.record("docs/fidelity.md does not have \(word)") }
         }
