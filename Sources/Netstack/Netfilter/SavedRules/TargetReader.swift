@@ -1,4 +1,5 @@
-// A target from the options given to it. Mirrors the parse and check functions of iptables 1.8.9 extensions.
+// A target from the options given to it. Mirrors the parse and check functions of iptables 1.8.9
+// extensions/libxt_*.c, libipt_*.c and libip6t_*.c.
 
 internal import Addressing
 
