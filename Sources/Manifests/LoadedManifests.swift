@@ -37,6 +37,17 @@ public struct LoadedManifests: Sendable {
         return try loader.finish(askedFor: paths)
     }
 
+    /// The text of a file that is no manifest, such as a dump of rules; `-` is standard input.
+    public static func text(
+        ofFile path: String, standardInput: Int32 = 0, limits: ManifestLimits = ManifestLimits()
+    ) throws(ManifestError) -> String {
+        let file =
+            path == "-"
+            ? InputFile(name: InputFile.standardInputName, path: nil) : InputFile(name: path, path: path)
+        let bytes = try file.read(standardInput: standardInput, limits: limits)
+        return String(decoding: bytes.bytes, as: UTF8.self)
+    }
+
     /// Reads one text, for example a built-in topology.
     public static func load(
         text: String, name: String, limits: ManifestLimits = ManifestLimits()

@@ -1,5 +1,6 @@
-// Cutting IPv4 packets to an MTU and putting them together again (RFC 791 section 3.2). Mirrors ip_fragment and
-// ip_defrag. Fragments that overlap end the packet, as Linux does since 4.20.
+// Cutting packets to an MTU and putting them together again (RFC 791 section 3.2, RFC 8200 section 4.5). Mirrors
+// ip_fragment and ip_defrag, and for IPv6 nf_ct_frag6_gather. Fragments that overlap end the packet, as Linux does
+// since 4.20. What IPv6 does differently is in IPv6Fragments.swift.
 
 internal import Addressing
 internal import Wire
@@ -9,13 +10,17 @@ struct ReassemblyQueue: Sendable {
     struct Key: Hashable {
         var source: IPAddress
         var destination: IPAddress
-        var identification: UInt16
+        var identification: UInt32
+        /// IPv4 only.
         var `protocol`: UInt8
     }
 
     struct Fragment {
         /// The first payload octet and the one behind the last.
         var range: Range<Int>
+        var isLast: Bool
+        /// Where in the frame the payload begins.
+        var payload: Int
         var packet: Packet
     }
 
@@ -50,13 +55,15 @@ struct ReassemblyQueue: Sendable {
 
 extension NetworkNamespace {
     func isFragment(_ packet: Packet, _ context: borrowing PathContext) -> Bool {
-        context.arena.load16(packet, networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
+        if isIPv6(packet, context) { return NetworkHeader(packet, in: context.arena)?.isFragment ?? false }
+        return context.arena.load16(packet, networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
             & (IPv4Header.fragmentOffsetMask | IPv4Header.moreFragmentsBit) != 0
     }
 
     /// The pieces of a packet that is larger than the MTU; the packet itself is gone afterwards. DF stays only where
     /// the fragments a packet was joined from had it (IPSKB_FRAG_PMTU).
     mutating func fragments(of packet: Packet, mtu: Int, _ context: inout PathContext) -> [Packet] {
+        if isIPv6(packet, context) { return ipv6Fragments(of: packet, mtu: mtu, &context) }
         let headerLength = Int(context.arena.load8(packet, networkOffset) & 0xf) * 4
         let payload = networkOffset + headerLength
         let room = max((mtu - headerLength) & ~7, 8)
@@ -99,19 +106,13 @@ extension NetworkNamespace {
 
     /// Takes a fragment; the whole packet once nothing is missing (ip_frag_queue).
     mutating func reassemble(_ packet: Packet, _ context: inout PathContext) -> Packet? {
-        let key = ReassemblyQueue.Key(
-            source: sourceAddress(packet, context), destination: destinationAddress(packet, context),
-            identification: context.arena.load16(packet, networkOffset + IPv4Header.Offset.identification),
-            protocol: context.arena.load8(packet, networkOffset + IPv4Header.Offset.protocol))
         expireFragments(&context)
-        let headerLength = Int(context.arena.load8(packet, networkOffset) & 0xf) * 4
-        let flags = context.arena.load16(packet, networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
-        let isLast = flags & IPv4Header.moreFragmentsBit == 0
-        let offset = Int(flags & IPv4Header.fragmentOffsetMask) * 8
-        var end = offset + packet.length - networkOffset - headerLength
-        // All but the last end at a multiple of eight; what is more is cut off.
-        if !isLast { end &= ~7 }
-
+        guard let (key, fragment) = isIPv6(packet, context) ? ipv6Fragment(packet, context) : fragment(packet, context)
+        else {
+            drop(packet, .ipHeader, &context)
+            return nil
+        }
+        let (offset, end, isLast) = (fragment.range.lowerBound, fragment.range.upperBound, fragment.isLast)
         if reassembly.entries[key] == nil {
             reassembly.entries[key] = ReassemblyQueue.Entry(started: context.now)
             reassembly.order.append(key)
@@ -121,21 +122,21 @@ extension NetworkNamespace {
         reassembly.entries[key] = ReassemblyQueue.Entry()
         let contradictsEnd =
             isLast && end < entry.length || entry.hasLast && (isLast ? end != entry.length : end > entry.length)
-        guard end > offset, !contradictsEnd else {
+        guard !fragment.range.isEmpty, !contradictsEnd else {
             discard(entry, key, and: packet, &context)
             return nil
         }
-        if entry.covers(offset..<end) {
+        if entry.covers(fragment.range) {
             reassembly.entries[key] = entry
             drop(packet, .fragmentReassembly, &context)
             return nil
         }
-        guard !entry.fragments.contains(where: { $0.range.overlaps(offset..<end) }) else {
+        guard !entry.fragments.contains(where: { $0.range.overlaps(fragment.range) }) else {
             discard(entry, key, and: packet, &context)
             return nil
         }
         let place = entry.fragments.firstIndex { $0.range.lowerBound > offset } ?? entry.fragments.endIndex
-        entry.fragments.insert(ReassemblyQueue.Fragment(range: offset..<end, packet: packet), at: place)
+        entry.fragments.insert(fragment, at: place)
         entry.length = max(entry.length, end)
         entry.hasLast = entry.hasLast || isLast
         guard entry.hasLast, entry.fragments.reduce(0, { $0 + $1.range.count }) == entry.length else {
@@ -143,7 +144,29 @@ extension NetworkNamespace {
             return nil
         }
         removeReassembly(key)
-        return join(entry, &context)
+        return isIPv6(packet, context) ? joinIPv6(entry, &context) : join(entry, &context)
+    }
+
+    /// What an IPv4 fragment is a piece of, and which.
+    private func fragment(
+        _ packet: Packet, _ context: borrowing PathContext
+    ) -> (ReassemblyQueue.Key, ReassemblyQueue.Fragment) {
+        let key = ReassemblyQueue.Key(
+            source: sourceAddress(packet, context), destination: destinationAddress(packet, context),
+            identification: UInt32(context.arena.load16(packet, networkOffset + IPv4Header.Offset.identification)),
+            protocol: context.arena.load8(packet, networkOffset + IPv4Header.Offset.protocol))
+        let payload = networkOffset + Int(context.arena.load8(packet, networkOffset) & 0xf) * 4
+        let flags = context.arena.load16(packet, networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
+        let isLast = flags & IPv4Header.moreFragmentsBit == 0
+        let offset = Int(flags & IPv4Header.fragmentOffsetMask) * 8
+        var length = packet.length - payload
+        // All but the last end at a multiple of eight; what is more is cut off.
+        if !isLast { length &= ~7 }
+        return (
+            key,
+            ReassemblyQueue.Fragment(
+                range: offset..<offset + length, isLast: isLast, payload: payload, packet: packet)
+        )
     }
 
     private mutating func discard(
@@ -168,9 +191,8 @@ extension NetworkNamespace {
         var largest = 0
         var largestWithDF = 0
         for fragment in entry.fragments {
-            let start = networkOffset + Int(context.arena.load8(fragment.packet, networkOffset) & 0xf) * 4
             context.arena.copy(
-                fragment.packet, start..<start + fragment.range.count, to: whole,
+                fragment.packet, fragment.payload..<fragment.payload + fragment.range.count, to: whole,
                 at: payload + fragment.range.lowerBound)
             let size = fragment.packet.length - networkOffset
             largest = max(largest, size)

@@ -1,5 +1,6 @@
 // ICMP (RFC 792): errors about packets, and echo. Mirrors net/ipv4/icmp.c: the source is the address of the way back to
-// the offender, the quote fills at most 576 octets, tos is 0xc0, and errors about errors are never sent.
+// the offender, the quote fills at most 576 octets, tos is 0xc0, and errors about errors are never sent. What IPv6 does
+// is in ICMPv6.swift; echo replies and what sockets hear are the same for both.
 
 internal import Addressing
 internal import Wire
@@ -9,38 +10,31 @@ extension NetworkNamespace {
     mutating func sendICMPError(
         about packet: Packet, _ kind: ICMPv4Kind, restOfHeader: UInt32 = 0, _ context: inout PathContext
     ) {
-        guard packet.length >= networkOffset + IPv4Header.length else { return }
-        guard packet.type == .host || packet.isLocal else { return }
+        guard packet.length >= networkOffset + IPv4Header.length, packet.type == .host || packet.isLocal else { return }
         let source = sourceAddress(packet, context)
         let destination = destinationAddress(packet, context)
         let flags = context.arena.load16(packet, networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
         guard flags & IPv4Header.fragmentOffsetMask == 0, !destination.isMulticast, !isBroadcast(destination),
             !source.isAny, !source.isMulticast
         else { return }
-        let `protocol` = context.arena.load8(packet, networkOffset + IPv4Header.Offset.protocol)
-        if `protocol` == IPProtocol.icmp.rawValue, isICMPError(packet, at: networkOffset, context) { return }
+        if isICMPError(packet, context) { return }
         guard case .route(let route) = routeOutput(source), mayAnswer(source, kind, by: route, context.now) else {
             return
         }
         // Only an answer for a packet addressed to this host comes from the address it was sent to.
-        let own = isLocal(destination) ? destination : sourceAddress(for: route)
-        guard let own, let ownIPv4 = own.ipv4, let target = source.ipv4 else { return }
+        let own = isLocal(destination) ? destination : sourceAddress(for: route, to: source)
+        guard let own, own.family == .ipv4 else { return }
         let room = min(links[route.egress.index].mtu, 576) - IPv4Header.length - 8
         let quote = min(packet.length - networkOffset, room)
         let trafficClass =
             context.arena.load8(packet, networkOffset + IPv4Header.Offset.trafficClass) & 0x1e | 0xc0
-        var answer = context.arena.allocate(
-            length: networkOffset + IPv4Header.length + 8 + quote, id: context.newPacketID())
         let quoted = context.arena.bytes(packet, from: networkOffset)[..<quote]
         let identification = nextIdentification(from: own, to: source, .icmp, &context)
+        var (answer, transport) = makePacket(
+            LocalHeader(
+                protocol: .icmp, source: own, destination: source, trafficClass: trafficClass,
+                identification: identification), length: 8 + quote, &context)
         context.arena.withMutableBytes(answer) { bytes in
-            bytes.storeUInt16(EtherType.ipv4.rawValue, at: 12)
-            IPv4Header(
-                source: ownIPv4, destination: target, protocol: .icmp, payloadLength: 8 + quote,
-                timeToLive: UInt8(sysctls.defaultTimeToLive), trafficClass: trafficClass,
-                identification: identification
-            ).write(to: &bytes, at: networkOffset)
-            let transport = networkOffset + IPv4Header.length
             ICMPv4Message(kind: kind, restOfHeader: restOfHeader).write(to: &bytes, at: transport)
             bytes.store(Array(quoted), at: transport + 8)
             TransportChecksum.fill(
@@ -51,7 +45,6 @@ extension NetworkNamespace {
             answer.connection = packet.connection
             answer.connectionState = packet.connectionState.isReply ? .related : .relatedReply
         }
-        answer.isLocal = true
         originate(answer, parent: packet.id, &context)
         localOutput(answer, by: route, &context)
     }
@@ -79,14 +72,14 @@ extension NetworkNamespace {
         guard isLimited, kind != .fragmentationNeeded, !links[route.egress.index].isLoopback else { return true }
         var peer = answeredPeers[address] ?? AnsweredPeer(now: now)
         defer { answeredPeers[address] = peer }
-        return peer.takeToken(burst: 6, at: now)
+        return peer.takeToken(burst: 6, cost: 1_000_000_000, at: now)
     }
 
     /// What a router has no route for is answered less often still (ip_error).
     mutating func mayAnswerUnroutable(_ address: IPAddress, _ now: Nanoseconds) -> Bool {
         var peer = answeredPeers[address] ?? AnsweredPeer(now: now)
         defer { answeredPeers[address] = peer }
-        return peer.takeToken(burst: 5, at: now)
+        return peer.takeToken(burst: 5, cost: 1_000_000_000, at: now)
     }
 
     /// An ICMP message for this host (icmp_rcv).
@@ -115,72 +108,85 @@ extension NetworkNamespace {
             }
             sendEchoReply(to: packet, transport: transport, from: destination, to: source, &context)
             context.deliver(packet, in: id)
-        case .echoReply:
-            let identifier = context.arena.load16(packet, transport + 4)
-            let sequence = context.arena.load16(packet, transport + 6)
-            if let socket = sockets.echoSocket(identifier: identifier) {
-                context.notify(socket, in: id, .echoReply(from: source, sequence: sequence))
-                context.deliver(packet, in: id)
-            } else {
-                context.consume(packet, in: id)
-            }
+        case .echoReply: echoReplyInput(packet, transport: transport, from: source, &context)
         default:
-            if kind.isError { icmpErrorInput(packet, transport: transport, kind, &context) }
+            if kind.isError {
+                let mtu = kind == .fragmentationNeeded ? Int(context.arena.load16(packet, transport + 6)) : nil
+                tellSocket(of: packet, quote: transport + 8, SocketError(kind), mtu: mtu, &context)
+            }
             context.consume(packet, in: id)
         }
     }
 
-    private mutating func sendEchoReply(
+    /// Answers an echo request of either family (icmp_echo, icmpv6_echo_reply).
+    mutating func sendEchoReply(
         to packet: Packet, transport: Int, from own: IPAddress, to peer: IPAddress, _ context: inout PathContext
     ) {
-        guard case .route(let route) = routeOutput(peer), let source = own.ipv4, let target = peer.ipv4 else { return }
+        let isIPv4 = own.family == .ipv4
+        let bound = peer.ipv6?.isLinkLocal == true ? packet.ingress : nil
+        guard case .route(let route) = routeOutput(peer, egress: bound),
+            let source = own.isMulticast ? sourceAddress(for: route, to: peer) : own
+        else { return }
         let message = context.arena.bytes(packet, from: transport)
-        let trafficClass = context.arena.load8(packet, networkOffset + IPv4Header.Offset.trafficClass)
-        let identification = nextIdentification(from: own, to: peer, .icmp, &context)
-        let reply = context.arena.allocate(
-            length: networkOffset + IPv4Header.length + message.count, id: context.newPacketID())
+        let `protocol` = isIPv4 ? IPProtocol.icmp : .icmpv6
+        let (reply, start) = makePacket(
+            LocalHeader(
+                protocol: `protocol`, source: source, destination: peer, trafficClass: trafficClass(packet, context),
+                identification: isIPv4 ? nextIdentification(from: source, to: peer, .icmp, &context) : 0),
+            length: message.count, &context)
         context.arena.withMutableBytes(reply) { bytes in
-            bytes.storeUInt16(EtherType.ipv4.rawValue, at: 12)
-            IPv4Header(
-                source: source, destination: target, protocol: .icmp, payloadLength: message.count,
-                timeToLive: UInt8(sysctls.defaultTimeToLive), trafficClass: trafficClass,
-                identification: identification
-            ).write(to: &bytes, at: networkOffset)
-            let start = networkOffset + IPv4Header.length
             bytes.store(message, at: start)
-            bytes.storeUInt8(ICMPv4Kind.echoReply.type, at: start)
-            TransportChecksum.fill(.icmp, source: own, destination: peer, in: &bytes, segment: start..<bytes.byteCount)
+            bytes.storeUInt8(isIPv4 ? ICMPv4Kind.echoReply.type : ICMPv6Kind.echoReply.type, at: start)
+            TransportChecksum.fill(
+                `protocol`, source: source, destination: peer, in: &bytes, segment: start..<bytes.byteCount)
         }
         originate(reply, parent: packet.id, &context)
         localOutput(reply, by: route, &context)
     }
 
-    /// An ICMP error reaches the socket whose packet it quotes.
-    private mutating func icmpErrorInput(
-        _ packet: Packet, transport: Int, _ kind: ICMPv4Kind, _ context: inout PathContext
+    private func trafficClass(_ packet: Packet, _ context: borrowing PathContext) -> UInt8 {
+        isIPv6(packet, context)
+            ? UInt8(truncatingIfNeeded: context.arena.load16(packet, networkOffset) >> 4)
+            : context.arena.load8(packet, networkOffset + IPv4Header.Offset.trafficClass)
+    }
+
+    /// An echo reply reaches the socket that asked.
+    mutating func echoReplyInput(
+        _ packet: Packet, transport: Int, from source: IPAddress, _ context: inout PathContext
     ) {
-        guard let quoted = ConnectionTuple(packet, at: transport + 8, in: context.arena),
-            let error = SocketError(kind)
-        else { return }
+        let identifier = context.arena.load16(packet, transport + 4)
+        let sequence = context.arena.load16(packet, transport + 6)
+        guard let socket = sockets.echoSocket(identifier: identifier) else {
+            context.consume(packet, in: id)
+            return
+        }
+        context.notify(socket, in: id, .echoReply(from: source, sequence: sequence))
+        context.deliver(packet, in: id)
+    }
+
+    /// An ICMP error of either family reaches the socket whose packet it quotes.
+    mutating func tellSocket(
+        of packet: Packet, quote: Int, _ error: SocketError?, mtu: Int?, _ context: inout PathContext
+    ) {
+        guard let quoted = ConnectionTuple(packet, at: quote, in: context.arena), let error else { return }
         let local = SocketAddress(quoted.source, quoted.sourcePort)
         let remote = SocketAddress(quoted.destination, quoted.destinationPort)
-        let mtu = kind == .fragmentationNeeded ? context.arena.load16(packet, transport + 6) : nil
         switch quoted.protocol {
         case .tcp:
             if let socket = sockets.tcpSocket(local: local, remote: remote) {
-                if let mtu { learnPathMTU(Int(mtu), to: quoted.destination, at: context.now) }
-                tcpError(socket, error, nextHopMTU: mtu, &context)
+                if let mtu { learnPathMTU(mtu, to: quoted.destination, at: context.now) }
+                tcpError(socket, error, nextHopMTU: mtu.map(UInt16.init(clamping:)), &context)
             }
         case .udp:
             // Unreachable hosts and networks are soft errors, which datagram sockets do not hear of.
             let isHard = error == .connectionRefused || error == .protocolUnreachable || error == .messageTooLong
             if isHard, let socket = sockets.udpSocket(local: local, remote: remote) {
-                if let mtu { learnPathMTU(Int(mtu), to: quoted.destination, at: context.now) }
+                if let mtu { learnPathMTU(mtu, to: quoted.destination, at: context.now) }
                 context.notify(socket, in: id, .failed(error))
             }
-        case .icmp:
+        case .icmp, .icmpv6:
             if let socket = sockets.echoSocket(identifier: quoted.sourcePort) {
-                if let mtu { learnPathMTU(Int(mtu), to: quoted.destination, at: context.now) }
+                if let mtu { learnPathMTU(mtu, to: quoted.destination, at: context.now) }
                 context.notify(socket, in: id, .failed(error))
             }
         default: break
@@ -213,7 +219,7 @@ extension SocketError {
 /// How often an address was told of errors (struct inet_peer). Redirects and errors share the state: a sender that
 /// is sent a redirect has its tokens taken away and hears of no error.
 struct AnsweredPeer {
-    /// Time saved up; one answer costs a second.
+    /// Time saved up; an answer costs a second of IPv4, up to a second of IPv6.
     private var tokens: Nanoseconds = 0
     var last: Nanoseconds
     var redirects = 0
@@ -222,8 +228,7 @@ struct AnsweredPeer {
     init(now: Nanoseconds) { last = now - 60_000_000_000 }
 
     /// inet_peer_xrlim_allow
-    mutating func takeToken(burst: Nanoseconds, at now: Nanoseconds) -> Bool {
-        let cost: Nanoseconds = 1_000_000_000
+    mutating func takeToken(burst: Nanoseconds, cost: Nanoseconds, at now: Nanoseconds) -> Bool {
         tokens = min(tokens + now - last, burst * cost)
         last = now
         guard tokens >= cost else { return false }

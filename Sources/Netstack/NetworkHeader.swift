@@ -12,12 +12,15 @@ struct NetworkHeader: BitwiseCopyable {
     var `protocol`: IPProtocol
     /// Where in the frame the transport header begins.
     var transport: Int
-    /// Where in the frame the IPv6 fragment header begins; 0 without one.
+    /// Where in the frame the IPv6 fragment header begins, and the octet that announces it; 0 without one.
     var fragmentHeader: Int
+    var fragmentAnnouncement: Int
     /// Some of the packet is elsewhere.
     var isFragment: Bool
-    /// A fragment behind the first: there is no transport header.
-    var isLaterFragment: Bool
+    /// In units of eight octets; only fragment 0 has a transport header.
+    var fragmentOffset: UInt16
+
+    var isLaterFragment: Bool { fragmentOffset != 0 }
 
     /// Reads the header at `offset`; nil when it is cut or of no version known.
     @inline(__always)
@@ -34,48 +37,48 @@ struct NetworkHeader: BitwiseCopyable {
         family = .ipv4
         `protocol` = IPProtocol(rawValue: arena.load8(packet, offset + IPv4Header.Offset.protocol))
         transport = offset + Int(first & 0xf) * 4
-        fragmentHeader = 0
-        isLaterFragment = fragment & IPv4Header.fragmentOffsetMask != 0
-        isFragment = isLaterFragment || fragment & IPv4Header.moreFragmentsBit != 0
+        (fragmentHeader, fragmentAnnouncement) = (0, 0)
+        fragmentOffset = fragment & IPv4Header.fragmentOffsetMask
+        isFragment = fragmentOffset != 0 || fragment & IPv4Header.moreFragmentsBit != 0
     }
 
     private static func ipv6(_ packet: Packet, at offset: Int, in arena: borrowing PacketArena) -> NetworkHeader? {
         guard packet.length >= offset + IPv6Header.length else { return nil }
         let next = IPProtocol(rawValue: arena.load8(packet, offset + IPv6Header.Offset.nextHeader))
         let start = offset + IPv6Header.length
-        guard next.isIPv6ExtensionHeader else {
-            return NetworkHeader(ipv6: next, transport: start, fragmentHeader: 0, isLaterFragment: false)
-        }
+        guard next.isIPv6ExtensionHeader else { return NetworkHeader(ipv6: next, transport: start) }
         guard let upper = arena.withBytes(packet, { try? IPv6UpperLayer(parsing: $0, behind: next, at: start) }) else {
             return nil
         }
-        return NetworkHeader(
-            ipv6: upper.protocol, transport: upper.offset,
-            fragmentHeader: upper.fragment == nil ? 0 : fragmentHeader(packet, behind: next, at: start, in: arena),
-            isLaterFragment: (upper.fragment?.fragmentByteOffset ?? 0) != 0)
+        var header = NetworkHeader(ipv6: upper.protocol, transport: upper.offset)
+        if let fragment = upper.fragment {
+            header.isFragment = true
+            header.fragmentOffset = UInt16(fragment.fragmentByteOffset / 8)
+            header.findFragmentHeader(packet, behind: next, at: offset, in: arena)
+        }
+        return header
     }
 
-    private init(ipv6 protocol: IPProtocol, transport: Int, fragmentHeader: Int, isLaterFragment: Bool) {
+    private init(ipv6 protocol: IPProtocol, transport: Int) {
         family = .ipv6
         self.protocol = `protocol`
         self.transport = transport
-        self.fragmentHeader = fragmentHeader
-        isFragment = fragmentHeader != 0
-        self.isLaterFragment = isLaterFragment
+        (fragmentHeader, fragmentAnnouncement) = (0, 0)
+        (isFragment, fragmentOffset) = (false, 0)
     }
 
-    /// Where the fragment header begins that the walk has passed.
-    private static func fragmentHeader(
-        _ packet: Packet, behind first: IPProtocol, at start: Int, in arena: borrowing PacketArena
-    ) -> Int {
-        var (next, position) = (first, start)
+    /// Walks again over headers that have been found sound, to the fragment header.
+    private mutating func findFragmentHeader(
+        _ packet: Packet, behind first: IPProtocol, at offset: Int, in arena: borrowing PacketArena
+    ) {
+        var next = first
+        (fragmentAnnouncement, fragmentHeader) = (offset + IPv6Header.Offset.nextHeader, offset + IPv6Header.length)
         while next != .fragmentHeader {
-            let units = Int(arena.load8(packet, position + 1))
+            let units = Int(arena.load8(packet, fragmentHeader + 1))
             let length = next == .authenticationHeader ? (units + 2) * 4 : (units + 1) * 8
-            next = IPProtocol(rawValue: arena.load8(packet, position))
-            position += length
+            next = IPProtocol(rawValue: arena.load8(packet, fragmentHeader))
+            (fragmentAnnouncement, fragmentHeader) = (fragmentHeader, fragmentHeader + length)
         }
-        return position
     }
 }
 
@@ -96,7 +99,7 @@ extension PacketArena {
             : IPAddress(IPv4Address(rawValue: load32(packet, offset + IPv4Header.Offset.destination)))
     }
 
-    private func loadIPv6(_ packet: Packet, _ offset: Int) -> IPAddress {
+    func loadIPv6(_ packet: Packet, _ offset: Int) -> IPAddress {
         func word(_ offset: Int) -> UInt64 {
             UInt64(load32(packet, offset)) << 32 | UInt64(load32(packet, offset + 4))
         }

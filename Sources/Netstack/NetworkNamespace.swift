@@ -20,7 +20,10 @@ public struct NetworkNamespace: Sendable {
     public internal(set) var sockets = SocketTable()
     /// The rules as their authors wrote them.
     public private(set) var ruleset = Ruleset()
+    /// The rules of ip6tables.
+    public private(set) var rulesetIPv6 = Ruleset()
     var compiledRules = CompiledRuleset()
+    var compiledRulesIPv6 = CompiledRuleset()
     /// The nftables tables beside them.
     public private(set) var nftables = NFTablesRuleset()
     var compiledNFTables = CompiledNFTables()
@@ -32,6 +35,7 @@ public struct NetworkNamespace: Sendable {
     public var virtualServers = VirtualServerTable()
     /// What rules remember from packet to packet.
     var ruleMemory = RuleMemory()
+    var ruleMemoryIPv6 = RuleMemory()
     var identifications: [IdentificationKey: IdentificationGenerator] = [:]
     var reassembly = ReassemblyQueue()
     var pathMTUs: [IPAddress: PathMTU] = [:]
@@ -95,6 +99,10 @@ public struct NetworkNamespace: Sendable {
     public mutating func addAddress(
         _ address: InterfaceAddress, to link: LinkID, scope: RouteScope = .universe, broadcast: IPv4Address? = nil
     ) {
+        if address.address.family == .ipv6 {
+            addIPv6Address(address, to: link, scope: scope)
+            return
+        }
         let prefix = address.prefix
         // Of several addresses in one subnet only the first brings the subnet's routes (IFA_F_SECONDARY).
         let isSecondary = links[link.index].addresses.contains { $0.interface.prefix == prefix }
@@ -113,7 +121,7 @@ public struct NetworkNamespace: Sendable {
                 Route(
                     prefix, link: link, scope: .link, preferredSource: address.address, origin: .kernel))
         }
-        if prefix.family == .ipv4, prefix.length < 31 {
+        if prefix.length < 31 {
             localTable.replace(
                 Route(
                     IPPrefix(host: prefix.last), kind: .broadcast, link: link, scope: .link,
@@ -121,8 +129,12 @@ public struct NetworkNamespace: Sendable {
         }
     }
 
-    /// `ip route replace`.
-    public mutating func addRoute(_ route: Route) { mainTable.replace(route) }
+    /// `ip route replace`, or `ip -6 route replace`, which gives a metric to a route without one.
+    public mutating func addRoute(_ route: Route) {
+        var route = route
+        if route.prefix.family == .ipv6, route.metric == 0 { route.metric = 1024 }
+        mainTable.replace(route)
+    }
 
     public mutating func removeRoutes(where test: (Route) -> Bool) { mainTable.removeAll(where: test) }
 
@@ -139,13 +151,22 @@ public struct NetworkNamespace: Sendable {
 
     // MARK: rules
 
-    /// Replaces all rules, as iptables-restore does.
-    public mutating func setRuleset(_ ruleset: Ruleset) {
-        self.ruleset = ruleset
-        compiledRules = CompiledRuleset(compiling: ruleset)
-        ruleMemory.forgetRules()
+    /// Replaces all rules, as iptables-restore or ip6tables-restore does.
+    public mutating func setRuleset(_ ruleset: Ruleset, family: AddressFamily = .ipv4) {
+        switch family {
+        case .ipv4:
+            self.ruleset = ruleset
+            compiledRules = CompiledRuleset(compiling: ruleset)
+            ruleMemory.forgetRules()
+        case .ipv6:
+            rulesetIPv6 = ruleset
+            compiledRulesIPv6 = CompiledRuleset(compiling: ruleset, for: .ip6tables)
+            ruleMemoryIPv6.forgetRules()
+        }
     }
 
+    /// The rules a reference points into.
+    public func ruleset(of system: RuleSystem) -> Ruleset { system == .ip6tables ? rulesetIPv6 : ruleset }
     /// Replaces all nftables tables, as `nft -f` does behind `flush ruleset`. What their rules remembered is forgotten.
     public mutating func setNFTables(_ ruleset: NFTablesRuleset) {
         nftables = ruleset

@@ -1,5 +1,6 @@
-// The path of an IPv4 packet through one namespace, top to bottom as the kernel walks it: net/ipv4/ip_input.c,
-// ip_forward.c, ip_output.c and net/core/dev.c. Bridging is in Links/Bridge.swift, tunnels in Links/VXLANTunnel.swift.
+// The path of a packet through one namespace, top to bottom as the kernel walks it: net/ipv4/ip_input.c, ip_forward.c,
+// ip_output.c and net/core/dev.c. What IPv6 does differently is in IPv6Path.swift, bridging in Links/Bridge.swift,
+// tunnels in Links/VXLANTunnel.swift.
 //
 //      link ──► PREROUTING ──► route ──► FORWARD ──────────► POSTROUTING ──► neighbor ──► link
 //               raw            │         mangle              mangle
@@ -60,6 +61,7 @@ extension NetworkNamespace {
     mutating func protocolInput(_ packet: Packet, on link: LinkID, _ context: inout PathContext) {
         switch EtherType(rawValue: context.arena.load16(packet, 12)) {
         case .ipv4: ipInput(packet, on: link, &context)
+        case .ipv6: ipv6Input(packet, on: link, &context)
         case .arp: arpInput(packet, on: link, &context)
         default: drop(packet, .unhandledProtocol, &context)
         }
@@ -159,8 +161,12 @@ extension NetworkNamespace {
         ipOutput(packet, by: route, &context)
     }
 
-    /// DF forbids it, unless the packet came in fragments that fit (ip_exceeds_mtu).
-    private func mayNotFragment(_ packet: Packet, mtu: Int, _ context: borrowing PathContext) -> Bool {
+    /// DF forbids it, unless the packet came in fragments that fit (ip_exceeds_mtu). IPv6 has no such bit: only what
+    /// was made here, or joined here, may be cut (ip6_fragment).
+    func mayNotFragment(_ packet: Packet, mtu: Int, _ context: borrowing PathContext) -> Bool {
+        if isIPv6(packet, context) {
+            return !packet.ignoresDontFragment || Int(packet.bridge.largestFragment) > mtu
+        }
         let flags = context.arena.load16(packet, networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
         return flags & IPv4Header.dontFragmentBit != 0
             && (!packet.ignoresDontFragment || Int(packet.bridge.largestFragment) > mtu)
@@ -181,7 +187,10 @@ extension NetworkNamespace {
         let translated = destinationAddress(packet, context)
         if translated != destination || packet.mark != mark {
             // NAT or a mark may lead elsewhere (ip_route_me_harder).
-            guard case .route(let other) = routeOutput(translated), mayLeave(packet, by: other, context) else {
+            let bound = translated == destination && translated.family == .ipv6 ? route.egress : nil
+            guard case .route(let other) = routeOutput(translated, egress: bound),
+                mayLeave(packet, by: other, context)
+            else {
                 drop(packet, .noOutputRoute, &context)
                 return false
             }
@@ -197,7 +206,8 @@ extension NetworkNamespace {
 
     /// Packets from 127.0.0.0/8 leave the host only with route_localnet (__mkroute_output).
     func mayLeave(_ packet: Packet, by route: RouteResult, _ context: borrowing PathContext) -> Bool {
-        sysctls.routeLocalnet || links[route.egress.index].isLoopback || !sourceAddress(packet, context).isLoopback
+        sysctls.routeLocalnet || links[route.egress.index].isLoopback
+            || sourceAddress(packet, context).ipv4?.isLoopback != true
     }
 
     /// ip_output: POSTROUTING, then fragments if it must be, then the neighbor.
@@ -215,7 +225,11 @@ extension NetworkNamespace {
             return
         }
         if mayNotFragment(packet, mtu: mtu, context) {
-            sendICMPError(about: packet, .fragmentationNeeded, restOfHeader: UInt32(mtu), &context)
+            if destination.family == .ipv4 {
+                sendICMPError(about: packet, .fragmentationNeeded, restOfHeader: UInt32(mtu), &context)
+            } else {
+                sendICMPv6Error(about: packet, .packetTooBig, restOfHeader: UInt32(mtu), &context)
+            }
             drop(packet, .packetTooBig, &context)
             return
         }
@@ -269,11 +283,13 @@ extension NetworkNamespace {
 
     // MARK: fields
 
-    func sourceAddress(_ packet: Packet, _ context: borrowing PathContext) -> IPAddress {
-        IPAddress(IPv4Address(rawValue: context.arena.load32(packet, networkOffset + IPv4Header.Offset.source)))
+    func isIPv6(_ packet: Packet, _ context: borrowing PathContext) -> Bool {
+        context.arena.load8(packet, networkOffset) >> 4 == 6
     }
 
+    func sourceAddress(_ packet: Packet, _ context: borrowing PathContext) -> IPAddress { context.arena.source(packet) }
+
     func destinationAddress(_ packet: Packet, _ context: borrowing PathContext) -> IPAddress {
-        IPAddress(IPv4Address(rawValue: context.arena.load32(packet, networkOffset + IPv4Header.Offset.destination)))
+        context.arena.destination(packet)
     }
 }

@@ -233,8 +233,15 @@ public struct PathContext: ~Copyable {
         (arena.loadMAC(packet, 6), arena.loadMAC(packet, 0))
     }
 
-    /// The address an ARP frame asks for; nil for other frames.
-    package func arpTarget(of packet: Packet) -> IPAddress? {
+    /// The address an ARP frame or a neighbor solicitation asks for; nil for other frames.
+    package func neighborTarget(of packet: Packet) -> IPAddress? {
+        let solicitation = EthernetHeader.length + IPv6Header.length
+        if packet.length >= solicitation + NeighborDiscoveryMessage.length,
+            arena.load16(packet, 12) == EtherType.ipv6.rawValue, arena.load8(packet, 20) == IPProtocol.icmpv6.rawValue,
+            arena.load8(packet, solicitation) == ICMPv6Kind.neighborSolicitation.type
+        {
+            return arena.loadIPv6(packet, solicitation + NeighborDiscoveryMessage.Offset.target)
+        }
         guard packet.length >= EthernetHeader.length + ARPPacket.length,
             arena.load16(packet, 12) == EtherType.arp.rawValue
         else { return nil }

@@ -6,7 +6,7 @@ internal import Wire
 
 /// The kernel's two ways to keep packet rules.
 public enum RuleSystem: UInt8, Hashable, Sendable, BitwiseCopyable {
-    case iptables, nftables
+    case iptables, ip6tables, nftables
     /// Virtual servers stand for chains, real servers for rules.
     case ipvs
 }
@@ -149,12 +149,15 @@ extension HeaderSummary {
             destination = IPAddress(IPv4Address(rawValue: arena.load32(packet, offset + 24)))
             return
         }
-        guard etherType == EtherType.ipv4.rawValue, packet.length >= offset + IPv4Header.length else { return }
-        source = IPAddress(IPv4Address(rawValue: arena.load32(packet, offset + IPv4Header.Offset.source)))
-        destination = IPAddress(IPv4Address(rawValue: arena.load32(packet, offset + IPv4Header.Offset.destination)))
-        timeToLive = arena.load8(packet, offset + IPv4Header.Offset.timeToLive)
-        `protocol` = IPProtocol(rawValue: arena.load8(packet, offset + IPv4Header.Offset.protocol))
-        let transport = offset + Int(arena.load8(packet, offset) & 0xf) * 4
+        let isIPv6 = etherType == EtherType.ipv6.rawValue
+        guard isIPv6 || etherType == EtherType.ipv4.rawValue, let header = NetworkHeader(packet, at: offset, in: arena),
+            isIPv6 == (header.family == .ipv6)
+        else { return }
+        source = arena.source(packet, at: offset)
+        destination = arena.destination(packet, at: offset)
+        timeToLive = arena.load8(packet, offset + (isIPv6 ? IPv6Header.Offset.hopLimit : IPv4Header.Offset.timeToLive))
+        `protocol` = header.protocol
+        let transport = header.transport
         guard packet.length >= transport + 8 else { return }
         if `protocol`.hasPorts {
             sourcePort = arena.load16(packet, transport)
@@ -162,7 +165,7 @@ extension HeaderSummary {
         }
         switch `protocol` {
         case .tcp where packet.length >= transport + TCPHeader.length: detail = arena.load8(packet, transport + 13)
-        case .icmp:
+        case .icmp, .icmpv6:
             detail = arena.load8(packet, transport)
             code = arena.load8(packet, transport + 1)
         case .udp where destinationPort == VXLANHeader.linuxPort && !isEncapsulated:

@@ -8,6 +8,8 @@ internal import NodeAgents
 public struct Cluster: Sendable {
     public let objects: ObjectStore
     public let warnings: [ObjectWarning]
+    /// Rules of real nodes, by node.
+    var dumps: [String: [RulesDump]] = [:]
 
     /// Lets the controllers work on what the user gave until nothing changes. The seed decides names, addresses and
     /// ports nobody chose, `proxyMode` replaces the kube-proxy mode of the configuration. Throws when the input contradicts itself.

@@ -87,7 +87,8 @@ extension Simulator {
             underlay.attach(id, LinkID(1), host.addresses)
         }
         if let id = directory.gateway, let address = settings.gateway {
-            underlay.attach(id, LinkID(1), [InterfaceAddress(address, prefixLength: settings.subnet?.length ?? 24)])
+            let own = InterfaceAddress(address, prefixLength: settings.subnet?.length ?? 24)
+            underlay.attach(id, LinkID(1), [own] + ipv6Gateways())
         }
     }
 
@@ -116,11 +117,11 @@ extension Simulator {
             let link = namespace.addLink(
                 interface.name, kind: .ethernet, hardwareAddress: hardwareAddress("\(name)/\(interface.name)"),
                 mtu: settings.mtu)
-            for address in interface.addresses where address.address.family == .ipv4 {
+            for address in interface.addresses {
                 namespace.addAddress(address, to: link, broadcast: address.prefix.last.ipv4)
             }
         }
-        addDefaultRoute(&namespace, settings)
+        addDefaultRoutes(&namespace, settings)
         let flannel = objects.flannelConfiguration ?? FlannelConfiguration()
         let ownLease = objects.flannelConfiguration == nil ? nil : lease(of: node)
         let pods = (directory.podsByNode[name] ?? []).map { objects.pods[$0] }
@@ -129,7 +130,8 @@ extension Simulator {
             let others = objects.nodes.compactMap { $0.name == name ? nil : lease(of: $0) }
             FlannelDaemon.configure(
                 &namespace, own: own, others: others, configuration: flannel, external: LinkID(1))
-            built = attach(pods, to: &namespace, own: own, flannel)
+            if flannel.enableIPv6 { addIPv6Routes(from: node, to: &namespace) }
+            built = attach(pods, of: node, to: &namespace, own: own, flannel)
         }
         // Last, so that what an annotation sets outlives the CNI plugin's own settings.
         NodeNetwork.applySettings(node, proxy: proxy.configuration, to: &namespace)
@@ -141,6 +143,11 @@ extension Simulator {
             FlannelRules.install(network: network, subnet: own.subnet, into: &ruleset)
         }
         namespace.setRuleset(ruleset)
+        // IPVS balances no IPv6 packets yet, so its rules would lead them nowhere.
+        if proxy.configuration.mode != .ipvs, addresses.contains(where: { $0.address.family == .ipv6 }) {
+            namespace.setRuleset(ipv6Ruleset(of: node), family: .ipv6)
+        }
+        for dump in cluster.dumps[name] ?? [] { namespace.replaceRules(by: dump) }
         serveHealth(proxy.health(on: node, addresses: addresses), in: &namespace)
         listen(NodeNetwork.listeners(node.metadata), as: name, in: &namespace)
         for pod in pods where pod.spec.hostNetwork {
@@ -165,13 +172,25 @@ extension Simulator {
         FlannelDaemon.lease(of: node, vtepMAC: hardwareAddress("\(node.name)/flannel"))
     }
 
+    /// flannel's routes to the IPv6 subnets of the other nodes.
+    private func addIPv6Routes(from node: Node, to namespace: inout NetworkNamespace) {
+        for other in cluster.objects.nodes where other.name != node.name {
+            guard let subnet = other.podCIDR(.ipv6), let gateway = other.internalIP(.ipv6) else { continue }
+            FlannelDaemon.addIPv6Route(to: subnet, gateway: gateway, on: LinkID(1), of: &namespace)
+        }
+    }
+
     private func attach(
-        _ pods: [Pod], to node: inout NetworkNamespace, own: FlannelLease, _ flannel: FlannelConfiguration
+        _ pods: [Pod], of object: Node, to node: inout NetworkNamespace, own: FlannelLease,
+        _ flannel: FlannelConfiguration
     ) -> [NetworkNamespace] {
         let mtu = flannel.delegate.mtu ?? FlannelDaemon.podMTU(flannel, external: node.links[1].mtu)
-        let plugin = BridgePlugin(
+        var plugin = BridgePlugin(
             bridge: flannel.delegate.bridge, hairpinMode: flannel.delegate.hairpinMode, mtu: mtu, subnet: own.subnet,
             clusterNetwork: flannel.network ?? own.subnet)
+        if flannel.enableIPv6, let subnet = object.podCIDR(.ipv6) {
+            plugin.ipv6 = BridgePlugin.Range(subnet: subnet, clusterNetwork: flannel.network(.ipv6) ?? subnet)
+        }
         var built: [NetworkNamespace] = []
         for pod in pods {
             guard PodAddresses.usesPodNetwork(pod), let id = directory.id(of: .pod(pod.key)),
@@ -181,7 +200,8 @@ extension Simulator {
             var names = SeededGenerator(seed: seed).stream("veth \(pod.key)")
             let hostName = "veth" + hexadecimal(UInt32(truncatingIfNeeded: names.next()))
             plugin.add(
-                pod: &namespace, address: address, podMAC: hardwareAddress("\(pod.key)/eth0"), to: &node,
+                pod: &namespace, address: address, ipv6: pod.status.podIPs.first { $0.family == .ipv6 },
+                podMAC: hardwareAddress("\(pod.key)/eth0"), to: &node,
                 hostName: hostName, hostMAC: hardwareAddress("\(node.name)/\(hostName)"),
                 bridgeMAC: hardwareAddress("\(node.name)/\(plugin.bridge)"))
             listen(NodeNetwork.listeners(pod), as: pod.metadata.name, in: &namespace)
@@ -200,20 +220,61 @@ extension Simulator {
                 let own = InterfaceAddress(address, prefixLength: settings.subnet?.length ?? 24)
                 namespace.addAddress(own, to: link, broadcast: own.prefix.last.ipv4)
             }
+            for address in ipv6Gateways() { namespace.addAddress(address, to: link) }
             namespace.sysctls.ipForward = true
+            namespace.sysctls.ipv6Forward = true
             return namespace
         }
         guard let host = cluster.objects.hosts["", name] else { return namespace }
-        for address in host.addresses where address.address.family == .ipv4 {
+        for address in host.addresses {
             namespace.addAddress(address, to: link, broadcast: address.prefix.last.ipv4)
         }
-        addDefaultRoute(&namespace, settings)
-        for route in host.routes where route.to.family == .ipv4 {
+        addDefaultRoutes(&namespace, settings)
+        for route in host.routes {
             namespace.addRoute(Route(route.to, gateway: route.via, link: link))
         }
         namespace.sysctls.ipForward = host.forwarding
+        namespace.sysctls.ipv6Forward = host.forwarding
         listen(host.listen, as: name, in: &namespace)
         return namespace
+    }
+
+    /// The default routes of both families. An underlay names one gateway; that of the other family is at the first
+    /// address of a machine's first IPv6 subnet.
+    private func addDefaultRoutes(_ namespace: inout NetworkNamespace, _ settings: Underlay) {
+        addDefaultRoute(&namespace, settings)
+        guard let (link, gateway) = ipv6Gateway(of: namespace), !namespace.isLocal(gateway) else { return }
+        namespace.addRoute(Route(IPPrefix(.any(.ipv6), length: 0), gateway: gateway, link: link))
+    }
+
+    private func ipv6Gateway(of namespace: NetworkNamespace) -> (LinkID, IPAddress)? {
+        for link in namespace.links where !link.isLoopback {
+            for address in link.addresses {
+                let interface = address.interface
+                guard address.scope == .universe, interface.address.family == .ipv6, !interface.prefix.isHost else {
+                    continue
+                }
+                if let gateway = interface.prefix.address.advanced(by: 1) { return (link.id, gateway) }
+            }
+        }
+        return nil
+    }
+
+    /// The addresses podnet's own gateway has in the IPv6 subnets of the machines, where no machine has them.
+    private func ipv6Gateways() -> [InterfaceAddress] {
+        let objects = cluster.objects
+        let settings = objects.underlay ?? Underlay()
+        let machines = objects.nodes.compactMap { NodeNetwork.interfaces(of: $0, underlay: settings).first?.addresses }
+        let own = (machines + objects.hosts.map(\.addresses)).joined().filter { $0.address.family == .ipv6 }
+        var gateways: [InterfaceAddress] = []
+        for address in own where !address.prefix.isHost {
+            guard let gateway = address.prefix.address.advanced(by: 1) else { continue }
+            let candidate = InterfaceAddress(gateway, prefixLength: address.prefixLength)
+            if !gateways.contains(candidate), !own.contains(where: { $0.address == gateway }) {
+                gateways.append(candidate)
+            }
+        }
+        return gateways
     }
 
     /// The default route by the underlay's gateway, on the first interface that can reach it.
@@ -223,10 +284,11 @@ extension Simulator {
             !link.isLoopback && link.addresses.contains { $0.interface.prefix.contains(gateway) }
         }
         guard let link else { return }
-        namespace.addRoute(Route(IPPrefix(.any(.ipv4), length: 0), gateway: gateway, link: link.id))
+        namespace.addRoute(Route(IPPrefix(.any(gateway.family), length: 0), gateway: gateway, link: link.id))
     }
 
-    /// Opens the listeners; what answers there is looked up by port (see `Applications.swift`).
+    /// Opens the listeners, on the wildcard address of both families; what answers there is looked up by port (see
+    /// `Applications.swift`).
     private func listen(_ listeners: [Listener], as name: String, in namespace: inout NetworkNamespace) {
         for listener in listeners {
             switch listener.protocol {

@@ -1,19 +1,46 @@
-// The rules of a node for either family. IPv4 rules stand in the node's namespace, where packets meet them. The data
-// path has no IPv6 yet, so ip6tables rules are worked out here when somebody asks: kube-proxy runs one proxier per
-// family on every node, on a single-stack cluster too, and flanneld writes rules when it has an IPv6 network.
+// The rules of a node for either family. They stand in the node's namespace, where packets meet them; those of
+// ip6tables only when the node has an IPv6 address, else they are worked out when somebody asks: kube-proxy runs one
+// proxier per family on every node, on a single-stack cluster too, and flanneld writes rules when it has an IPv6
+// network.
 
 public import Addressing
 internal import Kubernetes
 public import Netstack
 internal import NodeAgents
 
+/// Everything that decides about packets on a node, for one family.
+public struct NodeRules: Sendable {
+    /// What iptables or ip6tables holds.
+    public let iptables: Ruleset
+    /// Of both families.
+    public let nftables: NFTablesRuleset
+    /// What IPVS and its sets hold, in ipvs mode.
+    public let virtualServers: [VirtualServer]
+    public let sets: [IPSet]
+    /// The node has the rules of a real one.
+    public let isDump: Bool
+}
+
 extension Simulator {
+    /// The rules of a node; nil when the cluster has no node of that name.
+    public mutating func rules(of node: String, family: AddressFamily) -> NodeRules? {
+        guard let id = namespaceID(of: .node(node)), let ruleset = ruleset(of: node, family: family) else {
+            return nil
+        }
+        let balanced = virtualServers(of: node, family: family)
+        return NodeRules(
+            iptables: ruleset, nftables: namespace(id).nftables, virtualServers: balanced?.servers ?? [],
+            sets: balanced?.sets ?? [], isDump: cluster.dumps[node] != nil)
+    }
+
     /// What iptables or ip6tables holds on a node; nil when the cluster has no node of that name.
     public mutating func ruleset(of node: String, family: AddressFamily) -> Ruleset? {
         guard let id = namespaceID(of: .node(node)), let object = cluster.objects.nodes["", node] else { return nil }
         switch family {
         case .ipv4: return namespace(id).ruleset
-        case .ipv6: return ipv6Ruleset(of: object)
+        case .ipv6:
+            let rules = namespace(id).rulesetIPv6
+            return rules.isEmpty ? ipv6Ruleset(of: object) : rules
         }
     }
 
@@ -44,15 +71,15 @@ extension Simulator {
         return NodeView(node, interfaceAddresses: interfaces.flatMap(\.addresses))
     }
 
-    private func ipv6Ruleset(of node: Node) -> Ruleset {
+    func ipv6Ruleset(of node: Node) -> Ruleset {
         let objects = cluster.objects
         let view = ipv6View(of: node)
-        var ruleset: Ruleset
+        var ruleset = Ruleset()
         switch proxy.configuration.mode {
-        case .nftables: ruleset = Ruleset()
         case .ipvs:
             let proxy = ipv6VirtualServers()
             ruleset = proxy.ruleset(for: proxy.state(of: view))
+        case .nftables: break
         case .iptables:
             ruleset = KubeProxy.iptablesRuleset(
                 services: objects.services, endpointSlices: objects.endpointSlices, node: view,

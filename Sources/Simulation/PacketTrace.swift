@@ -177,7 +177,7 @@ extension Simulator {
     ) -> TraceStep? {
         func link(_ id: LinkID) -> String { namespace.links[id.index].name }
         switch event.kind {
-        case .hook(let hook, .iptables, let table):
+        case .hook(let hook, .iptables, let table), .hook(let hook, .ip6tables, let table):
             chains = [hook.chainName]
             return .hook(hook, table: TableName.allCases[Int(table)].rawValue)
         case .hook(let hook, .nftables, let table):
@@ -237,7 +237,7 @@ extension Simulator {
     }
 
     private func target(of reference: RuleReference, in namespace: NetworkNamespace) -> String {
-        let chain = namespace.ruleset.tables[Int(reference.table)].chains[Int(reference.chain)]
+        let chain = namespace.ruleset(of: reference.system).tables[Int(reference.table)].chains[Int(reference.chain)]
         switch chain.rules[Int(reference.rule)].target {
         case .jump(let name), .goto(let name): return name
         default: return ""
@@ -273,16 +273,16 @@ extension NetworkNamespace {
     package func traceRule(_ reference: RuleReference) -> TraceRule {
         if reference.system == .ipvs { return virtualServerRule(reference) }
         if reference.system == .nftables { return nftablesTraceRule(reference) }
-        let chain = ruleset.tables[Int(reference.table)].chains[Int(reference.chain)]
+        let table = ruleset(of: reference.system).tables[Int(reference.table)]
+        let chain = table.chains[Int(reference.chain)]
         if reference.isPolicy {
             return TraceRule(
-                table: ruleset.tables[Int(reference.table)].name.rawValue, chain: chain.name, number: nil,
+                table: table.name.rawValue, chain: chain.name, number: nil,
                 text: "policy \(chain.policy?.rawValue ?? "-")", comment: nil, agent: nil, reject: nil)
         }
         let rule = chain.rules[Int(reference.rule)]
         return TraceRule(
-            table: ruleset.tables[Int(reference.table)].name.rawValue, chain: chain.name,
-            number: Int(reference.rule) + 1,
+            table: table.name.rawValue, chain: chain.name, number: Int(reference.rule) + 1,
             text: "-A \(chain.name) \(rule)", comment: rule.comment, agent: chain.agent,
             reject: rule.target?.reject)
     }

@@ -224,7 +224,7 @@ public struct Simulator: ~Copyable {
     /// In a large cluster a machine that was not built yet takes no notice of a broadcast that is not meant for it.
     private func wouldNotice(_ packet: Packet, at id: NamespaceID) -> Bool {
         if isBuilt(id) || underlay.ports.count <= Self.smallCluster { return true }
-        guard let target = context.arpTarget(of: packet) else { return false }
+        guard let target = context.neighborTarget(of: packet) else { return false }
         return directory.underlayAddresses(of: id).contains(target)
     }
 }

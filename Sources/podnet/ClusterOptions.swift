@@ -24,6 +24,13 @@ struct ClusterOptions: ParsableArguments {
     @Option(help: "The kube-proxy mode, whatever the configuration says.")
     var proxyMode: ProxyMode?
 
+    @Option(
+        name: .customLong("rules"),
+        help: ArgumentHelp(
+            "Put a dump of iptables-save, ip6tables-save or nft list ruleset on a node, instead of generated rules.",
+            valueName: "node=file"))
+    var dumps: [String] = []
+
     /// Loads the objects and realises the cluster. Warnings go to standard error; wrong input ends the program.
     func cluster() throws -> Cluster {
         do {
@@ -35,17 +42,50 @@ struct ClusterOptions: ParsableArguments {
                 loaded = try LoadedManifests.load(paths: paths)
             }
             for warning in loaded.warnings { printError(warning.description) }
+            var cluster: Cluster
             do throws(ObjectError) {
-                let cluster = try Cluster(realising: loaded.objects, seed: seed, proxyMode: proxyMode)
-                for warning in cluster.warnings { printError(loaded.locate(warning).description) }
-                return cluster
+                cluster = try Cluster(realising: loaded.objects, seed: seed, proxyMode: proxyMode)
             } catch {
                 throw loaded.locate(error)
             }
+            for warning in cluster.warnings { printError(loaded.locate(warning).description) }
+            try useDumps(in: &cluster, loaded)
+            return cluster
         } catch let error as ManifestError {
             printError("podnet: \(error)")
             throw ExitCode(2)
         }
+    }
+}
+
+extension ClusterOptions {
+    /// Puts dumps on nodes: those that stand in annotations, then those of `--rules`, which come instead of them.
+    private func useDumps(in cluster: inout Cluster, _ loaded: LoadedManifests) throws {
+        var files: [(node: String, path: String)] = []
+        for dump in dumps {
+            guard let equals = dump.firstIndex(of: "="), equals > dump.startIndex else {
+                throw wrongUsage("--rules takes NODE=FILE, not '\(dump)'")
+            }
+            let node = String(dump[..<equals])
+            guard cluster.objects.nodes["", node] != nil else {
+                throw wrongInput("--rules: there is no node called \"\(node)\"", hint: "podnet get nodes shows them")
+            }
+            files.append((node, String(dump[equals...].dropFirst())))
+        }
+        for node in cluster.objects.nodes where !files.contains(where: { $0.node == node.name }) {
+            guard let value = node.metadata.annotations["podnet.dev/rules"] else { continue }
+            if value.contains("\n") {
+                cluster.use(try RulesDump(value, from: "Node \(node.name): podnet.dev/rules"), on: node.name)
+            } else {
+                // Beside the manifest that names it.
+                let manifest = loaded.place(of: node.metadata.origin)?.file ?? ""
+                let folder = manifest.lastIndex(of: "/").map { manifest[...$0] } ?? ""
+                for path in value.split(separator: ",").map({ $0.drop { $0 == " " } }) {
+                    files.append((node.name, path.hasPrefix("/") ? String(path) : "\(folder)\(path)"))
+                }
+            }
+        }
+        for (node, path) in files { cluster.use(try RulesDump(path: path), on: node) }
     }
 }
 

@@ -1,6 +1,7 @@
 // podnet ip: links, addresses, routes, rules and neighbors of a network namespace, as iproute2's ip shows them.
 // The words behind OWNER are those of ip(8), as far as podnet has an answer.
 
+import Addressing
 import ArgumentParser
 import Kubernetes
 import Rendering
@@ -20,6 +21,7 @@ struct IP: ParsableCommand {
 
     @Argument(help: "Whose network namespace.") var owner: String
     @Argument(help: ArgumentHelp("addr, link, route, rule or neigh.", valueName: "object")) var words: [String]
+    @Flag(name: .customShort("6"), help: "Show the routes of IPv6.") var ipv6 = false
     @Flag(name: .shortAndLong, help: "Print JSON.") var json = false
     @OptionGroup var cluster: ClusterOptions
 
@@ -31,7 +33,9 @@ struct IP: ParsableCommand {
                 switch question.object {
                 case .link: try state.links(dev: question.device)
                 case .addr: try state.addresses(dev: question.device)
-                case .route: try state.routes(table: question.table, dev: question.device)
+                case .route:
+                    try state.routes(
+                        table: question.table, dev: question.device, family: ipv6 ? .ipv6 : .ipv4)
                 case .rule: state.rules()
                 case .neigh: try state.neighbors(dev: question.device)
                 }

@@ -1,19 +1,26 @@
-// podnet rules: what iptables-save prints on a node.
-// The rules are those packets meet in the simulation; what iptables would print of them is Ruleset's.
+// podnet rules: the packet rules of a node as its tools print them, and how the rules of a real node differ from them.
+// The rules are those packets meet in the simulation; the texts are Netstack's, the comparison is Rendering's.
 
 import Addressing
 import ArgumentParser
+import Kubernetes
+import Manifests
 import Netstack
 import Rendering
 import Simulation
 
 struct Rules: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Show the packet rules of a node, as iptables-save prints them.",
+        abstract: "Show the packet rules of a node, as iptables-save, nft or ipvsadm print them.",
         discussion: """
-            Counters are zero, and comment lines are left out, so that two nodes can be compared with diff.
+            In iptables mode this is what iptables-save prints, in nftables mode what nft list ruleset prints of the \
+            family, in ipvs mode what ipvsadm -S -n, ipset save and iptables-save print. Counters are zero, and \
+            comment lines are left out, so that two nodes can be compared with diff.
 
-            Exit code 0: shown. 2: there is no such node, or the input is wrong.
+            --against compares a dump of a real node with what kube-proxy should have written there. Services stand \
+            in the order of their names first, because kube-proxy writes them in random order.
+
+            Exit code 0: shown, or equal. 1: the dump differs. 2: there is no such node, or the input is wrong.
             """)
 
     enum Agent: String, ExpressibleByArgument, CaseIterable {
@@ -23,6 +30,8 @@ struct Rules: ParsableCommand {
 
     enum Family: String, ExpressibleByArgument, CaseIterable {
         case ipv4, ipv6
+
+        var family: AddressFamily { self == .ipv4 ? .ipv4 : .ipv6 }
     }
 
     enum Table: String, ExpressibleByArgument, CaseIterable {
@@ -31,18 +40,87 @@ struct Rules: ParsableCommand {
 
     @Argument(help: "The node.") var node: String
     @Option(help: "Only what this agent wrote.") var agent: Agent?
-    @Option(help: "iptables or ip6tables.") var family = Family.ipv4
-    @Option(name: .shortAndLong, help: "Only this table.") var table: Table?
+    @Option(help: "The rules for packets of this family; ipv4 unless given.") var family: Family?
+    @Option(name: .shortAndLong, help: "Only this iptables table.") var table: Table?
+    @Option(
+        help: ArgumentHelp("Show how this dump differs from what kube-proxy should have written.", valueName: "file"))
+    var against: String?
     @OptionGroup var cluster: ClusterOptions
 
     func run() throws {
         let realised = try cluster.cluster()
         var simulator = Simulator(realised, seed: cluster.seed)
         let name = node.hasPrefix("node/") ? String(node.dropFirst(5)) : node
-        guard let ruleset = simulator.ruleset(of: name, family: family == .ipv4 ? .ipv4 : .ipv6) else {
+        guard let rules = simulator.rules(of: name, family: (family ?? .ipv4).family) else {
             throw wrongInput("there is no node called \"\(name)\"", hint: "podnet get nodes shows them")
         }
+        if let against { return try compare(rules, with: against) }
+        print(text(rules), terminator: "")
+    }
+
+    private func text(_ rules: NodeRules) -> String {
         let tableName = table.flatMap { TableName(rawValue: $0.rawValue) }
-        print(ruleset.keeping(agent: agent?.rawValue, table: tableName).savedText(), terminator: "")
+        let isKubeProxys = agent == nil || agent == .kubeProxy
+        if !rules.nftables.tables.isEmpty, isKubeProxys, table == nil {
+            // All of a dump, as it was; of what agents wrote, the family that is asked for.
+            return rules.isDump && family == nil
+                ? rules.nftables.listing() : rules.nftables.keeping((family ?? .ipv4).family).listing()
+        }
+        var text = ""
+        if isKubeProxys, table == nil, !rules.virtualServers.isEmpty || !rules.sets.isEmpty {
+            text += "# ipvsadm -S -n\n\(rules.virtualServers.savedText())"
+            text += "# ipset save\n" + rules.sets.map(\.savedText).joined()
+            text += "# iptables-save\n"
+        }
+        let isWhole = agent == nil && tableName == nil
+        return text
+            + (isWhole ? rules.iptables : rules.iptables.keeping(agent: agent?.rawValue, table: tableName)).savedText()
+    }
+
+    /// Prints how a dump differs from what kube-proxy should have written.
+    private func compare(_ rules: NodeRules, with path: String) throws {
+        let dump = try RulesDump(path: path, family: family?.family)
+        let expected: [RuleSection]
+        let actual: [RuleSection]
+        switch dump.rules {
+        case .iptables(let ruleset, _):
+            expected = rules.iptables.kubeProxySections()
+            actual = ruleset.kubeProxySections()
+        case .nftables(let ruleset):
+            // `nft list table` prints one family, and says nothing about the other.
+            let titles = Set(ruleset.tables.map(\.title))
+            let asked = rules.nftables.tables.filter { titles.contains($0.title) }
+            expected = NFTablesRuleset(asked.isEmpty ? rules.nftables.tables : asked).kubeProxySections()
+            actual = ruleset.kubeProxySections()
+        }
+        let drifts = RuleDrift.between(expected: expected, actual: actual)
+        print(RuleDrift.text(drifts), terminator: "")
+        if drifts.isEmpty { return }
+        let (missing, extra) = drifts.reduce((0, 0)) { ($0.0 + $1.missing.count, $0.1 + $1.extra.count) }
+        printError("podnet: \(path) lacks \(missing) lines and has \(extra) more than kube-proxy would have written")
+        throw ExitCode(1)
+    }
+}
+
+extension RulesDump {
+    /// Reads a dump from a file; what is not evaluated goes to standard error, and what is wrong ends the program.
+    init(path: String, family: AddressFamily? = nil) throws {
+        let text: String
+        do throws(ManifestError) {
+            text = try LoadedManifests.text(ofFile: path)
+        } catch {
+            printError("podnet: \(error)")
+            throw ExitCode(2)
+        }
+        try self.init(text, from: path, family: family)
+    }
+
+    init(_ text: String, from source: String, family: AddressFamily? = nil) throws {
+        do throws(RulesetError) {
+            try self.init(text, family: family)
+        } catch {
+            throw wrongInput("\(source):\(error.line):\(error.column): \(error.message)", hint: error.hint)
+        }
+        for notice in notices { printError("\(source):\(notice.line): warning: \(notice.message)") }
     }
 }

@@ -117,9 +117,6 @@ struct FlowOptions: ParsableArguments {
             guard let id = simulator.namespaceID(of: from.owner) else {
                 throw wrongInput("\(from) has no network: it is not running", hint: "podnet get pods -o wide shows it")
             }
-            guard to.address.family == .ipv4 else {
-                throw wrongInput("\(to.address) is an IPv6 address", hint: "the data path is IPv4 so far")
-            }
             let host = to.hostName.isEmpty ? nil : to.hostName
             return FlowRequest(
                 from: id, to: to.address, port: to.port, protocol: transport, host: host, timeout: wait)

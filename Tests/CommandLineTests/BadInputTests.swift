@@ -51,7 +51,7 @@ import Testing
         ["client", "svc/web:http"], ["client", "svc/web:80", "--protocol", "udp"], ["client", "web:70000"],
         ["client", "web:http"], ["client", "10.244.2.2"], ["deploy/web", "svc/web:80"], ["host/nobody", "svc/web:80"],
         ["client", "node/worker-9:80"], ["client", "node/worker-1"], ["client", "example.org:80"],
-        ["client", "a/b/c:80"], ["client", ""], ["", "web:8080"], ["client", "[fd00::1]:80"], ["client", "ftp://web/"],
+        ["client", "a/b/c:80"], ["client", ""], ["", "web:8080"], ["client", "ftp://web/"],
         ["client", "svc/web:80", "-n", "other"], ["client", "300.1.1.1:80"],
     ]
 

@@ -148,7 +148,7 @@ enum HandWrittenRules {
         filter FORWARD -i veth+ -o + -j ACCEPT
         filter FORWARD -i + -j ACCEPT
         filter FORWARD ! -o eth+ -j ACCEPT
-        filter INPUT -s 0.0.0.0/0 -d 0/0
+        filter INPUT -s 0.0.0.0/0 -d 0.0.0.0/0
         filter INPUT
         filter INPUT -j REJECT
         filter INPUT -j REJECT --reject-with icmp-net-unreachable

@@ -95,7 +95,10 @@ import Wire
     @Test func `SCTP gets a new CRC with its new port`() {
         let (harness, inside) = router(masquerades: true)
         harness.receive(
-            Self.service.sctp(from: 4000, to: 80, verificationTag: 5, chunks: [1, 0, 0, 4]), on: inside)
+            Self.service.sctp(
+                from: 4000, to: 80, verificationTag: 0,
+                chunks: [1, 0, 0, 20, 0, 0, 0, 5] + Array(repeating: 0, count: 12)),
+            on: inside)
         #expect(harness.sent.map(\.text) == ["out0 sctp 192.0.2.1 > 192.0.2.9 ttl 63"])
     }
 
@@ -183,10 +186,12 @@ import Wire
         #expect(ports.count == 2)
         #expect(ports.last != port)
         #expect(ports.last.map(range.contains) == true)
-        // Another destination is no clash.
-        harness.receive(
-            PacketBuilder(.station(0x33), "10.0.0.3", .own, "8.8.8.8").udp(from: port, to: 53), on: inside)
-        #expect(harness.sent.last?.packet?.udp?.sourcePort == port)
+        // Another destination is no clash, but a source that has a mapping keeps it.
+        for source in ["10.0.0.4", "10.0.0.3"] {
+            harness.receive(
+                PacketBuilder(.station(0x33), source, .own, "8.8.8.8").udp(from: port, to: 53), on: inside)
+        }
+        #expect(harness.sent.suffix(2).map { $0.packet?.udp?.sourcePort } == [port, ports.last])
     }
 
     @Test func `A port whose connection has expired is free again`() {

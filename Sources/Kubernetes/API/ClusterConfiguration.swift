@@ -8,6 +8,8 @@ public struct ClusterConfiguration: Hashable, Sendable {
     public var podSubnets: [IPPrefix] = []
     /// `networking.serviceSubnet` or the API server's `service-cluster-ip-range`, at most one per family.
     public var serviceSubnets: [IPPrefix] = []
+    /// The service subnets were guessed, because nothing states them.
+    var serviceSubnetsAreInferred = false
     public var dnsDomain: String = "cluster.local"
     /// `node-cidr-mask-size` or `node-cidr-mask-size-ipv4` of the controller manager.
     public var nodeCIDRMaskSizeIPv4: Int = 24

@@ -153,6 +153,9 @@ public struct Node: KubernetesObject {
         status.addresses.filter { $0.type == .internalIP }.compactMap { IPAddress($0.address) }
     }
 
+    /// The first pod CIDR of the family.
+    public func podCIDR(_ family: AddressFamily) -> IPPrefix? { spec.podCIDRs.first { $0.family == family } }
+
     /// The first InternalIP of the family.
     public func internalIP(_ family: AddressFamily) -> IPAddress? { internalIPs.first { $0.family == family } }
 

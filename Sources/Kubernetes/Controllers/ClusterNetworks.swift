@@ -7,16 +7,16 @@ enum ClusterNetworks {
     static func resolve(_ store: inout ObjectStore, _ warnings: inout [ObjectWarning]) throws(ObjectError) {
         var cluster = store.clusterConfiguration ?? ClusterConfiguration()
         if cluster.podSubnets.isEmpty { cluster.podSubnets = podSubnets(store, &warnings) }
-        if cluster.origin != nil, !cluster.serviceSubnets.isEmpty,
+        if !cluster.serviceSubnets.isEmpty, !cluster.serviceSubnetsAreInferred,
             store.serviceCIDRs["", ServiceCIDR.defaultName] == nil
         {
-            // What the API server is started with becomes an object. Where the input does not state it, podnet guesses
-            // the subnet and leaves it at that.
+            // What the API server is started with becomes an object; where nothing states it, podnet only guesses.
             store.serviceCIDRs.insert(
                 ServiceCIDR(metadata: ObjectMeta(name: ServiceCIDR.defaultName), cidrs: cluster.serviceSubnets))
         }
         let serviceSubnetsAreOpen = store.clusterConfiguration == nil && cluster.serviceSubnets.isEmpty
         if cluster.serviceSubnets.isEmpty {
+            cluster.serviceSubnetsAreInferred = true
             cluster.serviceSubnets =
                 serviceSubnetsAreOpen
                 ? serviceSubnets(store, &warnings) : [ClusterConfiguration.defaultServiceSubnet]

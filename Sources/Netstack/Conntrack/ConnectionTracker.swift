@@ -1,27 +1,41 @@
-// Connections of one namespace: who talks to whom in both directions, what NAT made of it, and how long it is
-// remembered. Mirrors net/netfilter/nf_conntrack_core.c and the per-protocol files for TCP, UDP and ICMP.
+// The table of a namespace's connections: who talks to whom in both directions, what NAT made of it, and how long it is
+// remembered. Mirrors the data of net/netfilter/nf_conntrack_core.c; what a packet does to it is in
+// Conntrack/ConnectionTracking.swift. Simplified: garbage is collected a few places at a time, not by a worker.
 
 internal import Addressing
-internal import Wire
 
 /// One tracked connection.
 public struct TrackedConnection: Sendable {
-    struct Status: OptionSet {
-        let rawValue: UInt16
-        static let seenReply = Status(rawValue: 1)
-        static let assured = Status(rawValue: 2)
-        static let confirmed = Status(rawValue: 4)
-        static let sourceNAT = Status(rawValue: 8)
-        static let destinationNAT = Status(rawValue: 16)
-        static let sourceDone = Status(rawValue: 32)
-        static let destinationDone = Status(rawValue: 64)
+    /// enum ip_conntrack_status, with the kernel's numbers.
+    public struct Status: OptionSet, Sendable, Hashable, BitwiseCopyable {
+        public let rawValue: UInt16
+        public init(rawValue: UInt16) { self.rawValue = rawValue }
+
+        /// A helper expected it; there are none here.
+        public static let expected = Status(rawValue: 1)
+        public static let seenReply = Status(rawValue: 1 << 1)
+        /// Not to be dropped early.
+        public static let assured = Status(rawValue: 1 << 2)
+        /// Its first packet has left or arrived.
+        public static let confirmed = Status(rawValue: 1 << 3)
+        public static let sourceNAT = Status(rawValue: 1 << 4)
+        public static let destinationNAT = Status(rawValue: 1 << 5)
+        static let sourceDone = Status(rawValue: 1 << 7)
+        static let destinationDone = Status(rawValue: 1 << 8)
+        /// Removed, while a packet still holds it.
+        public static let dying = Status(rawValue: 1 << 9)
+        static let fixedTimeout = Status(rawValue: 1 << 10)
+        /// Known by its replies only, since another connection has its original tuple.
+        static let natClash = Status(rawValue: 1 << 12)
         static let natBoth: Status = [.sourceNAT, .destinationNAT]
     }
 
     public internal(set) var original: ConnectionTuple
     public internal(set) var reply: ConnectionTuple
-    var status: Status = []
-    public internal(set) var tcpState = TCPTrackingState.none
+    public internal(set) var status: Status = []
+    var tcp = TCPTracking()
+    var sctp = SCTPTracking()
+    /// What CONNMARK reads and writes.
     public internal(set) var mark: UInt32 = 0
     public internal(set) var expires: Nanoseconds = 0
     var created: Nanoseconds = 0
@@ -31,27 +45,59 @@ public struct TrackedConnection: Sendable {
     /// The rules that chose the translations, for the trace.
     var sourceRule: RuleReference?
     var destinationRule: RuleReference?
+    /// Where masquerading sent it out; it may leave nowhere else.
+    var masqueradeEgress = LinkID.none
+    /// The next older connection from the same source, for `ConnectionTracker.newest(from:)`.
+    fileprivate(set) var olderFromSource = ConnectionID.none
 
+    init(original: ConnectionTuple, reply: ConnectionTuple) {
+        self.original = original
+        self.reply = reply
+    }
+
+    public var tcpState: TCPTrackingState { tcp.state }
+    public var sctpState: SCTPTrackingState { sctp.state }
     public var isAssured: Bool { status.contains(.assured) }
     public var hasSeenReply: Bool { status.contains(.seenReply) }
 }
 
 /// The connection table of one namespace.
 public struct ConnectionTracker: Sendable {
+    /// nf_conntrack_buckets of a machine with more than four gigabytes.
+    private static let buckets = 262_144
+
     var pool: [TrackedConnection] = []
     private var free: [Int32] = []
     private var table = TupleTable()
+    /// The newest connection of every source NAT has decided about (nf_nat_bysource).
+    private var sources = TupleTable()
     /// Made during the packet being worked on and not yet confirmed.
     private var unconfirmed: [ConnectionID] = []
     private var confirmedCount = 0
     /// The place the sweep for expired connections looked at last.
     private var swept = 0
+    private var lastFullSweep: Nanoseconds = -1
 
     public init() {}
 
     /// Confirmed connections, in the order of their places, as `conntrack -L` may list them.
     public func all(at now: Nanoseconds) -> [TrackedConnection] {
-        pool.filter { $0.isUsed && $0.status.contains(.confirmed) && $0.expires > now }
+        pool.filter {
+            $0.isUsed && $0.status.contains(.confirmed) && !$0.status.contains(.natClash) && $0.expires > now
+        }
+    }
+
+    /// Forgets the connections a test picks, as `conntrack -D` does; how many there were.
+    @discardableResult
+    public mutating func remove(where test: (TrackedConnection) -> Bool) -> Int {
+        var count = 0
+        for place in pool.indices {
+            let connection = pool[place]
+            guard connection.isUsed, connection.status.contains(.confirmed), test(connection) else { continue }
+            remove(ConnectionID(rawValue: Int32(place)))
+            count += 1
+        }
+        return count
     }
 
     subscript(_ id: ConnectionID) -> TrackedConnection {
@@ -63,7 +109,7 @@ public struct ConnectionTracker: Sendable {
     /// A live confirmed connection with that tuple. Expired ones are forgotten on the way.
     mutating func lookup(_ tuple: ConnectionTuple, now: Nanoseconds) -> TupleTable.Hit? {
         guard let hit = table.lookup(tuple) else { return nil }
-        if self[hit.connection].expires <= now {
+        if pool[Int(hit.connection.rawValue)].expires <= now {
             remove(hit.connection)
             return nil
         }
@@ -90,14 +136,29 @@ public struct ConnectionTracker: Sendable {
 
     /// Forgets expired connections among the next `count` places, so that those nobody asks for again do not pile up
     /// (gc_worker).
-    mutating func sweep(_ count: Int, now: Nanoseconds) {
+    private mutating func sweep(_ count: Int, now: Nanoseconds) {
         for _ in 0..<min(count, pool.count) {
             swept = swept + 1 < pool.count ? swept + 1 : 0
-            let connection = pool[swept]
-            if connection.isUsed, connection.status.contains(.confirmed), connection.expires < now {
+            if pool[swept].isUsed, pool[swept].status.contains(.confirmed), pool[swept].expires < now {
                 remove(ConnectionID(rawValue: Int32(swept)))
             }
         }
+    }
+
+    /// Makes room in a full table: what has expired goes, then what nobody would miss among the neighbors of the new
+    /// tuple in the hash table (early_drop). False when nothing was found.
+    mutating func makeRoom(for tuple: ConnectionTuple, limit: Int, now: Nanoseconds) -> Bool {
+        if lastFullSweep != now {
+            lastFullSweep = now
+            sweep(.max, now: now)
+        }
+        if confirmedCount < limit { return true }
+        let near = table.hits(near: tuple, buckets: Self.buckets, count: 8).filter {
+            !self[$0.hit.connection].status.contains(.assured)
+        }
+        guard let nearest = near.map(\.distance).min() else { return false }
+        for entry in near where entry.distance == nearest { remove(entry.hit.connection) }
+        return true
     }
 
     /// The live connection that already has one of the tuples of an unconfirmed one.
@@ -106,22 +167,28 @@ public struct ConnectionTracker: Sendable {
         return (lookup(original, now: now) ?? lookup(reply, now: now))?.connection
     }
 
+    /// Puts a connection into the table: by both tuples, or by its reply alone when the other is taken.
     mutating func confirm(_ id: ConnectionID) {
         self[id].status.insert(.confirmed)
         confirmedCount += 1
-        let connection = self[id]
-        table.insert(connection.original, .init(connection: id, isReply: false))
-        table.insert(connection.reply, .init(connection: id, isReply: true))
+        if !self[id].status.contains(.natClash) {
+            table.insert(self[id].original, .init(connection: id, isReply: false))
+        }
+        table.insert(self[id].reply, .init(connection: id, isReply: true))
     }
 
     mutating func remove(_ id: ConnectionID) {
-        let connection = self[id]
-        guard connection.isUsed else { return }
-        if connection.status.contains(.confirmed) {
-            table.remove(connection.original, of: id)
-            table.remove(connection.reply, of: id)
+        guard self[id].isUsed else { return }
+        if self[id].status.contains(.confirmed) {
+            table.remove(self[id].original, of: id)
+            table.remove(self[id].reply, of: id)
             confirmedCount -= 1
         }
+        release(id)
+    }
+
+    private mutating func release(_ id: ConnectionID) {
+        if self[id].status.contains(.sourceDone) { forgetSource(of: id) }
         self[id].isUsed = false
         free.append(id.rawValue)
     }
@@ -135,8 +202,7 @@ public struct ConnectionTracker: Sendable {
                 unconfirmed[kept] = id
                 kept += 1
             } else {
-                self[id].isUsed = false
-                free.append(id.rawValue)
+                release(id)
             }
         }
         unconfirmed.removeLast(unconfirmed.count - kept)
@@ -148,202 +214,43 @@ public struct ConnectionTracker: Sendable {
         // Another packet of the same flow is no rival; confirmation decides between the two.
         return hit.connection != id && self[hit.connection].original != self[id].original
     }
-}
 
-extension NetworkNamespace {
-    /// Finds or makes the packet's connection (nf_conntrack_in). False when the packet was dropped.
-    mutating func track(_ packet: inout Packet, _ context: inout PathContext) -> Bool {
-        // On loopback the packet still carries what OUTPUT found.
-        if packet.connectionState != .none { return true }
-        let `protocol` = IPProtocol(
-            rawValue: context.arena.load8(packet, networkOffset + IPv4Header.Offset.protocol))
-        if `protocol` == .icmp, isICMPError(packet, at: networkOffset, context) {
-            trackICMPError(&packet, &context)
-            recordTracking(packet, &context)
-            return true
-        }
-        guard let tuple = ConnectionTuple(packet, at: networkOffset, in: context.arena) else {
-            packet.connectionState = .invalid
-            recordTracking(packet, &context)
-            return true
-        }
-        if let hit = connections.lookup(tuple, now: context.now), !reopens(packet, hit, context) {
-            packet.connection = hit.connection
-            packet.connectionState =
-                hit.isReply
-                ? .establishedReply : connections[hit.connection].hasSeenReply ? .established : .new
-        } else {
-            guard let reply = tuple.inverted else {
-                packet.connectionState = .invalid
-                recordTracking(packet, &context)
-                return true
-            }
-            if `protocol` == .icmp, ![8, 13, 15, 17].contains(tuple.destinationPort >> 8) {
-                // An answer nobody asked for.
-                packet.connectionState = .invalid
-                recordTracking(packet, &context)
-                return true
-            }
-            if connections.count >= sysctls.connectionTrackingMax { connections.sweep(.max, now: context.now) }
-            if connections.count >= sysctls.connectionTrackingMax {
-                drop(packet, .connectionTableFull, &context)
-                return false
-            }
-            packet.connection = connections.create(tuple, reply: reply, now: context.now)
-            packet.connectionState = .new
-        }
-        updateConnection(&packet, `protocol`, &context)
-        recordTracking(packet, &context)
-        return true
+    // MARK: by source
+
+    /// The tuple that stands for the source of another.
+    private func source(of tuple: ConnectionTuple) -> ConnectionTuple {
+        ConnectionTuple(
+            source: tuple.source, destination: .any(tuple.source.family), protocol: tuple.protocol,
+            sourcePort: tuple.sourcePort, destinationPort: 0)
     }
 
-    /// A SYN for a connection that has ended begins a new one, which NAT may send elsewhere. The old entry goes.
-    private mutating func reopens(
-        _ packet: Packet, _ hit: TupleTable.Hit, _ context: borrowing PathContext
-    ) -> Bool {
-        let state = connections[hit.connection].tcpState
-        let transport = networkOffset + Int(context.arena.load8(packet, networkOffset) & 0xf) * 4
-        guard !hit.isReply, state == .timeWait || state == .close,
-            connections[hit.connection].original.protocol == .tcp, packet.length >= transport + TCPHeader.length,
-            TCPSegmentKind(TCPFlags(rawValue: context.arena.load8(packet, transport + 13))) == .syn
-        else { return false }
-        connections.remove(hit.connection)
-        return true
+    /// The newest connection whose original source is that of a tuple; the others follow by `olderFromSource`.
+    func newest(from tuple: ConnectionTuple) -> ConnectionID {
+        sources.lookup(source(of: tuple))?.connection ?? .none
     }
 
-    /// Moves the connection's state and lifetime along (the per-protocol packet functions).
-    private mutating func updateConnection(
-        _ packet: inout Packet, _ `protocol`: IPProtocol, _ context: inout PathContext
-    ) {
-        let id = packet.connection
-        let isReply = packet.connectionState.isReply
-        let seconds: Int
-        switch `protocol` {
-        case .tcp:
-            guard updateTCP(&packet, isReply: isReply, &context) else { return }
-            // When the only answer is a reset, the entry goes at once (nf_ct_kill_acct).
-            let wasRefused = connections[id].tcpState == .close && !connections[id].hasSeenReply
-            seconds = wasRefused ? 0 : lifetime(of: connections[id].tcpState)
-        case .udp:
-            // Two seconds of answered traffic make a stream.
-            let isStream = connections[id].hasSeenReply && context.now > connections[id].created + 2_000_000_000
-            if isStream { connections[id].status.insert(.assured) }
-            seconds = isStream ? 120 : 30
-        case .icmp: seconds = 30
-        default: seconds = 600
-        }
-        if isReply { connections[id].status.insert(.seenReply) }
-        connections[id].expires = context.now + Nanoseconds(seconds) * 1_000_000_000
+    /// NAT has decided about the connection's source.
+    mutating func rememberSource(of id: ConnectionID) {
+        let key = source(of: self[id].original)
+        let older = sources.lookup(key)?.connection ?? .none
+        if older != .none { sources.remove(key, of: older) }
+        self[id].olderFromSource = older
+        sources.insert(key, .init(connection: id, isReply: false))
     }
 
-    private func lifetime(of state: TCPTrackingState) -> Int {
-        switch state {
-        case .established: sysctls.connectionTimeoutEstablished
-        case .closeWait: sysctls.connectionTimeoutCloseWait
-        default: state.timeout
-        }
-    }
-
-    /// False when the segment changes nothing: it is ignored, or does not fit and the packet is INVALID.
-    private mutating func updateTCP(
-        _ packet: inout Packet, isReply: Bool, _ context: inout PathContext
-    ) -> Bool {
-        let id = packet.connection
-        let transport = networkOffset + Int(context.arena.load8(packet, networkOffset) & 0xf) * 4
-        guard packet.length >= transport + TCPHeader.length else {
-            packet.connection = .none
-            packet.connectionState = .invalid
-            return false
-        }
-        let flags = TCPFlags(rawValue: context.arena.load8(packet, transport + 13))
-        let segment = TCPSegmentKind(flags)
-        let old = connections[id].tcpState
-        switch tcpTransition(old, segment, isReply: isReply) {
-        case .invalid:
-            if sysctls.connectionTrackingIsLiberal && connections[id].status.contains(.confirmed) { return true }
-            packet.connection = .none
-            packet.connectionState = .invalid
-            return false
-        case .ignore:
-            // Neither state nor lifetime follow from it.
-            if isReply { connections[id].status.insert(.seenReply) }
-            return false
-        case .to(let new):
-            connections[id].tcpState = new
-            if new == .established, old == .synReceived || old == .established, connections[id].hasSeenReply {
-                connections[id].status.insert(.assured)
-            }
-            return true
-        }
-    }
-
-    /// An ICMP error belongs to the connection its quote shows (nf_conntrack_inet_error).
-    private mutating func trackICMPError(_ packet: inout Packet, _ context: inout PathContext) {
-        let inner = networkOffset + Int(context.arena.load8(packet, networkOffset) & 0xf) * 4 + 8
-        guard let quoted = ConnectionTuple(packet, at: inner, in: context.arena), let answer = quoted.inverted,
-            let hit = connections.lookup(answer, now: context.now)
-        else {
-            packet.connectionState = .invalid
+    private mutating func forgetSource(of id: ConnectionID) {
+        let key = source(of: self[id].original)
+        let older = self[id].olderFromSource
+        guard var newer = sources.lookup(key)?.connection else { return }
+        if newer == id {
+            sources.remove(key, of: id)
+            if older != .none { sources.insert(key, .init(connection: older, isReply: false)) }
             return
         }
-        // Whoever the error is sent to must be the one who sent the quoted packet.
-        let connection = connections[hit.connection]
-        guard destinationAddress(packet, context) == (hit.isReply ? connection.reply : connection.original).destination
-        else {
-            packet.connectionState = .invalid
-            return
+        while self[newer].olderFromSource != id {
+            newer = self[newer].olderFromSource
+            if newer == .none { return }
         }
-        packet.connection = hit.connection
-        // The quote shows a packet of one direction; the error travels in the other.
-        packet.connectionState = hit.isReply ? .relatedReply : .related
-    }
-
-    func isICMPError(_ packet: Packet, at offset: Int, _ context: borrowing PathContext) -> Bool {
-        let transport = offset + Int(context.arena.load8(packet, offset) & 0xf) * 4
-        guard packet.length > transport + 1 else { return false }
-        return ICMPv4Kind(type: context.arena.load8(packet, transport)).isError
-    }
-
-    /// The packet leaves or arrives: its new connection counts from here (__nf_conntrack_confirm). Where another packet
-    /// of the same flow was faster, a datagram joins its connection and anything else is dropped (nf_ct_resolve_clash).
-    mutating func confirm(_ packet: inout Packet, _ context: inout PathContext) -> Bool {
-        let id = packet.connection
-        guard id != .none, packet.connectionState == .new, !connections[id].status.contains(.confirmed) else {
-            return true
-        }
-        guard let rival = connections.rival(of: id, now: context.now) else {
-            connections.confirm(id)
-            return true
-        }
-        let (loser, winner) = (connections[id], connections[rival])
-        guard loser.original.protocol == .udp, loser.original == winner.original, loser.reply == winner.reply else {
-            drop(packet, .netfilterDrop, &context)
-            return false
-        }
-        packet.connection = rival
-        return true
-    }
-
-    /// The states `--ctstate` compares.
-    func connectionStates(of packet: Packet) -> ConnectionStateSet {
-        switch packet.connectionState {
-        case .none, .invalid: return .invalid
-        case .untracked: return .untracked
-        case .new, .established, .establishedReply, .related, .relatedReply:
-            let status = connections[packet.connection].status
-            var states: ConnectionStateSet
-            switch packet.connectionState {
-            case .new: states = .new
-            case .related, .relatedReply: states = .related
-            default: states = .established
-            }
-            if status.contains(.sourceNAT) { states.insert(.sourceTranslated) }
-            if status.contains(.destinationNAT) { states.insert(.destinationTranslated) }
-            return states
-        }
-    }
-
-    private func recordTracking(_ packet: Packet, _ context: inout PathContext) {
-        context.record(.tracked(connectionStates(of: packet)), packet, in: id)
+        self[newer].olderFromSource = older
     }
 }

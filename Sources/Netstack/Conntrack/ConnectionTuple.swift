@@ -1,5 +1,5 @@
-// One direction of a connection, and the table that finds it. Mirrors struct nf_conntrack_tuple: for ICMP the echo
-// identifier stands in the source port and type and code in the destination port.
+// One direction of a connection, and the table that finds it. Mirrors struct nf_conntrack_tuple: for ICMP of either
+// family the echo identifier stands in the source port and type and code in the destination port.
 
 public import Addressing
 internal import Wire
@@ -29,19 +29,8 @@ public struct ConnectionTuple: Hashable, Sendable, BitwiseCopyable {
 
     /// The tuple of the answer to a packet with this tuple; nil for an ICMP type that has no answer.
     var inverted: ConnectionTuple? {
-        if `protocol` == .icmp {
-            let answer: UInt16
-            switch destinationPort >> 8 {
-            case 8: answer = 0
-            case 0: answer = 8
-            case 13: answer = 14
-            case 14: answer = 13
-            case 15: answer = 16
-            case 16: answer = 15
-            case 17: answer = 18
-            case 18: answer = 17
-            default: return nil
-            }
+        if `protocol`.isICMP {
+            guard let answer = Self.answer(to: destinationPort >> 8, of: `protocol`) else { return nil }
             return ConnectionTuple(
                 source: destination, destination: source, protocol: `protocol`, sourcePort: sourcePort,
                 destinationPort: answer << 8 | destinationPort & 0xff)
@@ -51,22 +40,38 @@ public struct ConnectionTuple: Hashable, Sendable, BitwiseCopyable {
             destinationPort: sourcePort)
     }
 
-    /// Reads the tuple of the IPv4 packet whose header begins at `offset`; nil when the transport header is cut.
+    /// The ICMP type that answers another, in both directions (icmp_invert_tuple, icmpv6_invert_tuple).
+    private static func answer(to type: UInt16, of protocol: IPProtocol) -> UInt16? {
+        switch (`protocol`, type) {
+        case (.icmp, 8): 0
+        case (.icmp, 0): 8
+        case (.icmp, 13), (.icmp, 15), (.icmp, 17): type + 1
+        case (.icmp, 14), (.icmp, 16), (.icmp, 18): type - 1
+        case (.icmpv6, 128), (.icmpv6, 139): type + 1
+        case (.icmpv6, 129), (.icmpv6, 140): type - 1
+        default: nil
+        }
+    }
+
+    /// Reads the tuple of the packet whose network header begins at `offset`; nil when the transport header is cut or
+    /// elsewhere.
     init?(_ packet: Packet, at offset: Int, in arena: borrowing PacketArena) {
-        guard packet.length >= offset + IPv4Header.length else { return nil }
-        let headerLength = Int(arena.load8(packet, offset) & 0xf) * 4
-        source = IPAddress(IPv4Address(rawValue: arena.load32(packet, offset + IPv4Header.Offset.source)))
-        destination = IPAddress(IPv4Address(rawValue: arena.load32(packet, offset + IPv4Header.Offset.destination)))
-        `protocol` = IPProtocol(rawValue: arena.load8(packet, offset + IPv4Header.Offset.protocol))
-        let transport = offset + headerLength
-        let later =
-            arena.load16(packet, offset + IPv4Header.Offset.flagsAndFragmentOffset) & IPv4Header.fragmentOffsetMask
-        guard later == 0 else { return nil }
+        guard let header = NetworkHeader(packet, at: offset, in: arena) else { return nil }
+        self.init(packet, header, at: offset, in: arena)
+    }
+
+    /// The same with a header that has been read.
+    init?(_ packet: Packet, _ header: NetworkHeader, at offset: Int, in arena: borrowing PacketArena) {
+        guard !header.isLaterFragment else { return nil }
+        source = arena.source(packet, at: offset)
+        destination = arena.destination(packet, at: offset)
+        `protocol` = header.protocol
+        let transport = header.transport
         if `protocol`.hasPorts {
             guard packet.length >= transport + 4 else { return nil }
             sourcePort = arena.load16(packet, transport)
             destinationPort = arena.load16(packet, transport + 2)
-        } else if `protocol` == .icmp {
+        } else if `protocol`.isICMP {
             guard packet.length >= transport + 8 else { return nil }
             sourcePort = arena.load16(packet, transport + 4)
             destinationPort = arena.load16(packet, transport)
@@ -88,7 +93,7 @@ public struct ConnectionTuple: Hashable, Sendable, BitwiseCopyable {
 
     var sourceSocket: SocketAddress { SocketAddress(source, sourcePort) }
     var destinationSocket: SocketAddress {
-        SocketAddress(destination, `protocol` == .icmp ? sourcePort : destinationPort)
+        SocketAddress(destination, `protocol`.isICMP ? sourcePort : destinationPort)
     }
 
     /// A well-mixed hash without the standard library's per-process seed.
@@ -100,6 +105,11 @@ public struct ConnectionTuple: Hashable, Sendable, BitwiseCopyable {
         h = (h ^ h >> 30) &* 0xbf58_476d_1ce4_e5b9
         return h ^ h >> 31
     }
+}
+
+extension IPProtocol {
+    /// ICMP of either family, which has an identifier instead of ports.
+    var isICMP: Bool { self == .icmp || self == .icmpv6 }
 }
 
 /// An open-addressing hash table from tuple to connection and direction.
@@ -121,7 +131,7 @@ struct TupleTable: Sendable {
     private var count = 0
 
     func lookup(_ tuple: ConnectionTuple) -> Hit? {
-        guard !slots.isEmpty else { return nil }
+        guard used > 0 else { return nil }
         let mask = slots.count - 1
         var index = Int(truncatingIfNeeded: tuple.mixedHash) & mask
         while slots[index].state != 0 {
@@ -153,6 +163,26 @@ struct TupleTable: Sendable {
             }
             index = (index + 1) & mask
         }
+    }
+
+    /// What a table with so many buckets would hold in `count` of them from a tuple's on, and how far on.
+    func hits(near tuple: ConnectionTuple, buckets: Int, count: Int) -> [(hit: Hit, distance: Int)] {
+        guard used > 0 else { return [] }
+        let mask = slots.count - 1
+        let wanted = Int(truncatingIfNeeded: tuple.mixedHash)
+        var found: [(hit: Hit, distance: Int)] = []
+        // Slots follow the low bits of the hash; so do buckets. Where there are fewer, each is in several places.
+        for stripe in 0..<max(1, slots.count / buckets) {
+            var index = (wanted + stripe * buckets) & mask
+            for step in 0...mask {
+                let slot = slots[index]
+                if slot.state == 0, step >= count { break }
+                let distance = (Int(truncatingIfNeeded: slot.tuple.mixedHash) &- wanted) & (buckets - 1)
+                if slot.state == 1, distance < count { found.append((slot.hit, distance)) }
+                index = (index + 1) & mask
+            }
+        }
+        return found
     }
 
     private mutating func grow() {

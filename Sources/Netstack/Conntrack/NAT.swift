@@ -21,9 +21,16 @@ extension NetworkNamespace {
     ) -> Bool {
         guard packet.connection != .none else { return true }
         let manipulation = Manipulation(hook)
+        if hook == .postrouting, packet.connectionState == .new || packet.connectionState == .established,
+            ![LinkID.none, egress].contains(connections[packet.connection].masqueradeEgress)
+        {
+            // Masqueraded for another way out: a new connection must be made (nf_nat_oif_changed).
+            connections.remove(packet.connection)
+            drop(packet, .netfilterDrop, &context)
+            return false
+        }
         switch packet.connectionState {
-        case .related where isICMPError(packet, at: networkOffset, context),
-            .relatedReply where isICMPError(packet, at: networkOffset, context):
+        case .related where isICMPError(packet, context), .relatedReply where isICMPError(packet, context):
             if isRedirect(packet, context), !mayRedirect(packet) {
                 drop(packet, .netfilterDrop, &context)
                 return false
@@ -45,13 +52,10 @@ extension NetworkNamespace {
             }
             if !connections[packet.connection].status.contains(done) {
                 // No rule chose: keep the address, but a source port that clashes must still change.
+                context.natRule = nil
                 let current = connections[packet.connection].reply
                 let own = manipulation == .source ? current.destination : current.source
-                let kept = TranslationTarget(addresses: own...own)
-                guard setUp(packet, manipulation, kept, &context) else {
-                    drop(packet, .netfilterDrop, &context)
-                    return false
-                }
+                bind(packet, manipulation, to: TranslationRange(own), &context)
             }
         default: break
         }
@@ -60,8 +64,8 @@ extension NetworkNamespace {
     }
 
     private func isRedirect(_ packet: Packet, _ context: borrowing PathContext) -> Bool {
-        let transport = networkOffset + Int(context.arena.load8(packet, networkOffset) & 0xf) * 4
-        return context.arena.load8(packet, transport) == ICMPv4Kind.redirectHost.type
+        guard let header = NetworkHeader(packet, in: context.arena), header.protocol == .icmp else { return false }
+        return context.arena.load8(packet, header.transport) == ICMPv4Kind.redirectHost.type
     }
 
     /// Redirects make sense only for connections NAT is known to leave alone.
@@ -70,44 +74,93 @@ extension NetworkNamespace {
         return status.contains([.sourceDone, .destinationDone]) && status.isDisjoint(with: .natBoth)
     }
 
-    /// A NAT target matched: binds the connection. False when no port or address is left.
+    // MARK: what targets call
+
+    /// A NAT target of iptables matched. False when the packet is to be dropped.
     mutating func applyNAT(
         _ target: Target, _ packet: Packet, at hook: Hook, ingress: LinkID?, egress: LinkID?,
         _ context: inout PathContext
     ) -> Bool {
-        guard packet.connection != .none else { return true }
         switch target {
         case .destinationNAT(let range):
-            connections[packet.connection].destinationRule = context.natRule
-            return setUp(packet, .destination, range, &context)
-        case .redirect(var range):
-            // The first address of the way in, or loopback for what is sent from here (nf_nat_redirect_ipv4).
-            let address = hook == .output ? .v4(127, 0, 0, 1) : ingress.flatMap { firstAddress(of: $0) }
-            guard let address else { return false }
-            range.addresses = address...address
-            connections[packet.connection].destinationRule = context.natRule
-            return setUp(packet, .destination, range, &context)
+            bind(packet, .destination, to: TranslationRange(range), &context)
+            return true
+        case .redirect(let range):
+            return redirect(packet, within: TranslationRange(range), at: hook, ingress: ingress, &context)
         case .sourceNAT(let range):
-            connections[packet.connection].sourceRule = context.natRule
-            return setUp(packet, .source, range, &context)
-        case .masquerade(var range):
-            guard let egress, let address = masqueradeAddress(packet, egress: egress, context) else { return false }
-            range.addresses = address...address
-            connections[packet.connection].sourceRule = context.natRule
-            return setUp(packet, .source, range, &context)
+            bind(packet, .source, to: TranslationRange(range), &context)
+            return true
+        case .masquerade(let range):
+            return masquerade(packet, within: TranslationRange(range), egress: egress, &context)
         default: return true
         }
     }
 
-    private func firstAddress(of link: LinkID) -> IPAddress? {
-        links[link.index].addresses.map(\.interface.address).first { $0.family == .ipv4 }
+    /// DNAT or SNAT: the packet's connection gets its translation for good (nf_nat_setup_info).
+    mutating func bind(
+        _ packet: Packet, _ manipulation: Manipulation, to range: TranslationRange, _ context: inout PathContext
+    ) {
+        let id = packet.connection
+        let done: TrackedConnection.Status = manipulation == .source ? .sourceDone : .destinationDone
+        guard id != .none, connections[id].status.isDisjoint(with: [.confirmed, done]) else { return }
+        if manipulation == .source {
+            connections[id].sourceRule = context.natRule
+        } else {
+            connections[id].destinationRule = context.natRule
+        }
+        guard let current = connections[id].reply.inverted else { return }
+        let chosen = uniqueTuple(current, packet, manipulation, range, &context)
+        if chosen != current, let reply = chosen.inverted {
+            connections[id].reply = reply
+            connections[id].status.insert(manipulation == .source ? .sourceNAT : .destinationNAT)
+        }
+        connections[id].status.insert(done)
+        if manipulation == .source { connections.rememberSource(of: id) }
     }
 
-    /// The address of the way out, chosen towards the next hop (nf_nat_masquerade_ipv4).
+    /// MASQUERADE: source NAT to the address of the way out, with the range's ports. False when the way out has none.
+    mutating func masquerade(
+        _ packet: Packet, within range: TranslationRange, egress: LinkID?, _ context: inout PathContext
+    ) -> Bool {
+        guard packet.connection != .none else { return true }
+        let source = connections[packet.connection].original.source
+        if source.family == .ipv4, source.isAny { return true }
+        guard let egress, let address = masqueradeAddress(packet, egress: egress, context) else { return false }
+        var range = range
+        range.addresses = address...address
+        connections[packet.connection].masqueradeEgress = egress
+        bind(packet, .source, to: range, &context)
+        return true
+    }
+
+    /// REDIRECT: destination NAT to this host, with the range's ports (nf_nat_redirect.c): to loopback for what is made
+    /// here, to the first address of the link for what comes in. False when that has none.
+    mutating func redirect(
+        _ packet: Packet, within range: TranslationRange, at hook: Hook, ingress: LinkID?, _ context: inout PathContext
+    ) -> Bool {
+        guard packet.connection != .none else { return true }
+        let family = connections[packet.connection].original.source.family
+        let address: IPAddress?
+        if hook == .output {
+            address = family == .ipv4 ? .v4(127, 0, 0, 1) : IPAddress(IPv6Address.loopback)
+        } else {
+            let own = ingress.map { links[$0.index].addresses } ?? []
+            address = own.first { $0.interface.address.family == family && $0.scope == .universe }?.interface.address
+        }
+        guard let address else { return false }
+        var range = range
+        range.addresses = address...address
+        bind(packet, .destination, to: range, &context)
+        return true
+    }
+
+    /// The address of the way out: chosen towards the next hop (nf_nat_masquerade_ipv4), or as for a packet made here
+    /// (nf_nat_masquerade_ipv6).
     private func masqueradeAddress(
         _ packet: Packet, egress: LinkID, _ context: borrowing PathContext
     ) -> IPAddress? {
         let destination = destinationAddress(packet, context)
+        guard destination.family == .ipv4 else { return selectIPv6Source(towards: destination, on: egress) }
         var nextHop = destination
         if case .route(let route) = routeOutput(destination), route.egress == egress {
             nextHop = route.nextHop(destination)
@@ -115,109 +168,7 @@ extension NetworkNamespace {
         return selectAddress(on: egress, towards: nextHop)
     }
 
-    /// Decides the translated tuple and remembers it in the reply direction (nf_nat_setup_info).
-    private mutating func setUp(
-        _ packet: Packet, _ manipulation: Manipulation, _ range: TranslationTarget, _ context: inout PathContext
-    ) -> Bool {
-        let id = packet.connection
-        guard let current = connections[id].reply.inverted else { return true }
-        guard let chosen = uniqueTuple(current, packet, manipulation, range, &context) else { return false }
-        if chosen != current, let reply = chosen.inverted {
-            connections[id].reply = reply
-            connections[id].status.insert(manipulation == .source ? .sourceNAT : .destinationNAT)
-        }
-        connections[id].status.insert(manipulation == .source ? .sourceDone : .destinationDone)
-        return true
-    }
-
-    /// A tuple within the range that no other connection's reply would be mistaken for (get_unique_tuple).
-    private mutating func uniqueTuple(
-        _ current: ConnectionTuple, _ packet: Packet, _ manipulation: Manipulation, _ range: TranslationTarget,
-        _ context: inout PathContext
-    ) -> ConnectionTuple? {
-        let id = packet.connection
-        let isRandom = !range.options.isDisjoint(with: [.random, .randomFully])
-        let old = manipulation == .source ? current.sourcePort : current.destinationPort
-        let hasPort = current.protocol.hasPorts || current.protocol == .icmp
-        let fits = range.ports?.contains(old) ?? true
-        // A source that is in the range already stays.
-        if manipulation == .source, !isRandom, fits, range.addresses?.contains(current.source) ?? true,
-            !connections.isTaken(current, except: id, now: context.now)
-        {
-            return current
-        }
-        var tuple = current
-        if let addresses = range.addresses {
-            let address = pickAddress(addresses, current, packet, manipulation, range.options, &context)
-            if manipulation == .source { tuple.source = address } else { tuple.destination = address }
-        }
-        guard hasPort else { return tuple }
-        if !isRandom, range.basePort == nil, fits,
-            range.ports?.count == 1 || !connections.isTaken(tuple, except: id, now: context.now)
-        {
-            return tuple
-        }
-        let ports: ClosedRange<Int>
-        if let asked = range.ports {
-            ports = Int(asked.lowerBound)...Int(asked.upperBound)
-        } else if tuple.protocol == .icmp {
-            // The identifier; a rewritten destination keeps its own.
-            guard manipulation == .source else { return tuple }
-            ports = 0...65535
-        } else {
-            guard manipulation == .source else { return tuple }
-            // Well-known ports stay well known.
-            ports = old >= 1024 ? 1024...65535 : old < 512 ? 1...511 : 600...1023
-        }
-        func start(_ context: inout PathContext) -> Int {
-            manipulation == .destination
-                ? context.pick(below: ports.count, for: packet) : context.random.next(below: ports.count)
-        }
-        var offset: Int
-        if let base = range.basePort {
-            offset = Int(old &- base)
-        } else {
-            offset = isRandom || manipulation == .source ? start(&context) : 0
-        }
-        // As the kernel: 128 tries onward, then half as many from a new random start, and so on.
-        var attempts = min(128, ports.count)
-        while true {
-            for _ in 0..<attempts {
-                let port = UInt16(ports.lowerBound + offset % ports.count)
-                if manipulation == .source || tuple.protocol == .icmp {
-                    tuple.sourcePort = port
-                } else {
-                    tuple.destinationPort = port
-                }
-                // One port leaves no choice.
-                if ports.count == 1 || !connections.isTaken(tuple, except: id, now: context.now) { return tuple }
-                offset += 1
-            }
-            if attempts >= ports.count || attempts < 16 { return nil }
-            attempts /= 2
-            offset = start(&context)
-        }
-    }
-
-    /// An address of the range, by a hash of the source, and of the destination too unless it shall persist
-    /// (find_best_ips_proto). To a question about all that can happen a destination may be any of the range.
-    private func pickAddress(
-        _ range: ClosedRange<IPAddress>, _ tuple: ConnectionTuple, _ packet: Packet, _ manipulation: Manipulation,
-        _ options: TranslationTarget.Options, _ context: inout PathContext
-    ) -> IPAddress {
-        let largestQuestion: UInt64 = 4096
-        let (distance, overflow) = range.upperBound.low.subtractingReportingOverflow(range.lowerBound.low)
-        let count = overflow || distance >= UInt64(UInt32.max) ? UInt64(UInt32.max) : distance + 1
-        guard count > 1 else { return range.lowerBound }
-        var hashed = tuple
-        (hashed.sourcePort, hashed.destinationPort) = (0, 0)
-        if options.contains(.persistent) { hashed.destination = .any(tuple.destination.family) }
-        var place = Int(truncatingIfNeeded: hashed.mixedHash % count)
-        if manipulation == .destination, count <= largestQuestion {
-            place = context.takeTurn(place, of: Int(count), for: packet)
-        }
-        return range.lowerBound.advanced(by: place) ?? range.lowerBound
-    }
+    // MARK: rewriting
 
     /// Rewrites the packet as its connection says (nf_nat_packet).
     private mutating func manipulate(
@@ -248,24 +199,25 @@ extension NetworkNamespace {
         _ packet: Packet, at offset: Int, to target: ConnectionTuple, _ manipulation: Manipulation, isReply: Bool,
         rule: RuleReference?, _ context: inout PathContext
     ) {
-        guard let before = ConnectionTuple(packet, at: offset, in: context.arena) else { return }
-        let `protocol` = before.protocol
-        let transport = offset + Int(context.arena.load8(packet, offset) & 0xf) * 4
-        let position = manipulation == .source ? IPv4Header.Offset.source : IPv4Header.Offset.destination
+        guard let header = NetworkHeader(packet, at: offset, in: context.arena),
+            let before = ConnectionTuple(packet, header, at: offset, in: context.arena)
+        else { return }
+        let `protocol` = header.protocol
+        let transport = header.transport
         let (old, new) =
             manipulation == .source ? (before.source, target.source) : (before.destination, target.destination)
         let (oldPort, newPort) =
             manipulation == .source
             ? (before.sourcePort, target.sourcePort) : (before.destinationPort, target.destinationPort)
-        guard let newIPv4 = new.ipv4 else { return }
+        guard old.family == new.family else { return }
         let isQuote = offset != networkOffset
         let checksumWidth = `protocol` == .sctp ? 4 : 2
         let hasChecksum =
             TransportChecksum.offset(of: `protocol`).map { packet.length >= transport + $0 + checksumWidth } ?? false
         context.arena.withMutableBytes(packet) { bytes in
             if old != new {
-                IPv4Header.replaceAddress(&bytes, at: offset, position: position, with: newIPv4)
-                if hasChecksum, `protocol` != .icmp {
+                replaceAddress(in: &bytes, at: offset, manipulation, with: new)
+                if hasChecksum {
                     TransportChecksum.replace(`protocol`, address: old, with: new, in: &bytes, at: transport)
                 }
             }
@@ -282,7 +234,7 @@ extension NetworkNamespace {
                     TransportChecksum.fill(
                         .sctp, source: old, destination: new, in: &bytes, segment: transport..<bytes.byteCount)
                 }
-            } else if `protocol` == .icmp, before.sourcePort != target.sourcePort {
+            } else if `protocol`.isICMP, before.sourcePort != target.sourcePort {
                 TransportChecksum.replaceWord(
                     `protocol`, at: 4, with: target.sourcePort, in: &bytes, at: transport)
             }
@@ -306,24 +258,24 @@ extension NetworkNamespace {
         let connection = connections[packet.connection]
         let isReply = packet.connectionState.isReply
         guard translates(connection, manipulation, isReply: isReply) else { return }
-        let transport = networkOffset + Int(context.arena.load8(packet, networkOffset) & 0xf) * 4
-        let inner = transport + 8
+        guard let header = NetworkHeader(packet, in: context.arena) else { return }
         // The quoted packet went the other way, so its other end is changed.
         let quotedTarget = isReply ? connection.original : connection.reply
-        guard packet.length >= inner + IPv4Header.length else { return }
         rewrite(
-            packet, at: inner, to: quotedTarget, manipulation == .source ? .destination : .source, isReply: isReply,
-            rule: nil, &context)
+            packet, at: header.transport + 8, to: quotedTarget, manipulation == .source ? .destination : .source,
+            isReply: isReply, rule: nil, &context)
         guard let outer = (isReply ? connection.original : connection.reply).inverted else { return }
         let old = manipulation == .source ? sourceAddress(packet, context) : destinationAddress(packet, context)
         let new = manipulation == .source ? outer.source : outer.destination
-        guard let newIPv4 = new.ipv4 else { return }
-        let position = manipulation == .source ? IPv4Header.Offset.source : IPv4Header.Offset.destination
+        guard old.family == new.family else { return }
         context.arena.withMutableBytes(packet) { bytes in
-            IPv4Header.replaceAddress(&bytes, at: networkOffset, position: position, with: newIPv4)
-            let segment = transport..<bytes.byteCount
-            bytes.storeUInt16(0, at: transport + 2)
-            bytes.storeUInt16(Checksum.of(bytes.bytes, in: segment), at: transport + 2)
+            replaceAddress(in: &bytes, at: networkOffset, manipulation, with: new)
+        }
+        let (source, destination) = (sourceAddress(packet, context), destinationAddress(packet, context))
+        context.arena.withMutableBytes(packet) { bytes in
+            TransportChecksum.fill(
+                header.protocol, source: source, destination: destination, in: &bytes,
+                segment: header.transport..<bytes.byteCount)
         }
         if old != new {
             context.record(
@@ -331,5 +283,20 @@ extension NetworkNamespace {
                     manipulation == .source ? .originalSource : .originalDestination, from: SocketAddress(old, 0),
                     to: SocketAddress(new, 0), rule: nil), packet, in: id)
         }
+    }
+}
+
+/// Stores an address in the network header at `offset`; that of IPv4 has a checksum.
+private func replaceAddress(
+    in bytes: inout MutableRawSpan, at offset: Int, _ manipulation: Manipulation, with new: IPAddress
+) {
+    let isSource = manipulation == .source
+    if let address = new.ipv4 {
+        IPv4Header.replaceAddress(
+            &bytes, at: offset, position: isSource ? IPv4Header.Offset.source : IPv4Header.Offset.destination,
+            with: address)
+    } else if let address = new.ipv6 {
+        bytes.storeIPv6Address(
+            address, at: offset + (isSource ? IPv6Header.Offset.source : IPv6Header.Offset.destination))
     }
 }

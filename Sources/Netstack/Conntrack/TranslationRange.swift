@@ -30,6 +30,14 @@ public struct TranslationRange: Hashable, Sendable {
         self.isPersistent = isPersistent
     }
 
+    /// What a target of iptables asks for.
+    init(_ target: TranslationTarget) {
+        self.init(
+            addresses: target.addresses, ports: target.ports, basePort: target.basePort,
+            isRandom: target.options.contains(.random), isFullyRandom: target.options.contains(.randomFully),
+            isPersistent: target.options.contains(.persistent))
+    }
+
     /// One address, and perhaps one port.
     public init(_ address: IPAddress, port: UInt16? = nil, isFullyRandom: Bool = false) {
         self.init(addresses: address...address, ports: port.map { $0...$0 }, isFullyRandom: isFullyRandom)

@@ -18,7 +18,8 @@ extension NetworkNamespace {
     /// IPVS at a hook. Nil: the hook goes on with the packet. Else the hook's verdict, because the packet was sent on
     /// and has been through all of OUTPUT, or is gone.
     mutating func balance(_ packet: inout Packet, at hook: Hook, _ context: inout PathContext) -> Bool? {
-        guard !virtualServers.isEmpty, !packet.isBalanced else { return nil }
+        // Virtual servers of IPv6 are printed, not played.
+        guard !virtualServers.isEmpty, !packet.isBalanced, !isIPv6(packet, context) else { return nil }
         let `protocol` = IPProtocol(
             rawValue: context.arena.load8(packet, networkOffset + IPv4Header.Offset.protocol))
         if `protocol` == .icmp { return balanceICMPError(&packet, at: hook, &context) }

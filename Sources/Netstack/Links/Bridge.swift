@@ -53,7 +53,7 @@ extension NetworkNamespace {
             return
         }
         packet.type = frameType(packet, for: bridge, context)
-        if sysctls.bridgeCallsIPTables, context.arena.load16(packet, 12) == EtherType.ipv4.rawValue {
+        if bridgeCallsRules(for: packet, context) {
             bridgePrerouting(packet, port: port, bridge: bridge, &context)
         } else {
             bridgeForward(packet, port: port, bridge: bridge, &context)

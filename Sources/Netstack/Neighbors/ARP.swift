@@ -8,11 +8,14 @@ extension NetworkNamespace {
     /// Asks for a neighbor: by broadcast while its MAC is unknown, directly while it is in doubt (arp_solicit).
     mutating func solicit(_ position: Int, _ context: inout PathContext) {
         let entry = neighbors.entries[position]
-        guard let target = entry.address.ipv4 else { return }
+        guard let target = entry.address.ipv4 else {
+            solicitIPv6(entry, &context)
+            return
+        }
         // A packet made here and waiting for the answer lends its source address.
         var sender: IPv4Address?
         if let newest = entry.waiting.last {
-            let source = IPAddress(IPv4Address(rawValue: context.arena.load32(newest, 14 + 12)))
+            let source = sourceAddress(newest, context)
             if isLocal(source), mayAsk(source, entry.address, on: entry.link) { sender = source.ipv4 }
         }
         sender = sender ?? selectAddress(on: entry.link, towards: entry.address, scope: .link)?.ipv4

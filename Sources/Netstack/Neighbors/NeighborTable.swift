@@ -102,6 +102,11 @@ extension NetworkNamespace {
             return
         default: break
         }
+        if let group = nextHop.ipv6, group.isMulticast {
+            writeEthernet(packet, destination: MACAddress(multicast: group), source: hardwareAddress, &context)
+            transmit(packet, on: link, &context)
+            return
+        }
         if let address = nextHop.ipv4, address.isMulticast || address.isBroadcast || isBroadcast(nextHop) {
             let group = address.isMulticast ? MACAddress(multicast: address) : .broadcast
             writeEthernet(packet, destination: group, source: hardwareAddress, &context)
@@ -256,8 +261,10 @@ extension NetworkNamespace {
         }
     }
 
-    /// Nobody answered: every parked packet ends, with an ICMP host unreachable to its sender (arp_error_report).
+    /// Nobody answered: every parked packet ends, and its sender is told that the host is unreachable
+    /// (arp_error_report, ndisc_error_report).
     private mutating func failNeighbor(_ position: Int, _ context: inout PathContext) {
+        let address = neighbors.entries[position].address
         let waiting = neighbors.entries[position].waiting
         neighbors.entries[position].waiting = []
         neighbors.entries[position].state = .failed
@@ -265,8 +272,11 @@ extension NetworkNamespace {
         for packet in waiting {
             keepConnection(of: packet, while: false)
             context.cause = packet.id
-            sendICMPError(
-                about: packet, .hostUnreachable, &context)
+            if address.family == .ipv4 {
+                sendICMPError(about: packet, .hostUnreachable, &context)
+            } else {
+                sendICMPv6Error(about: packet, .addressUnreachable, &context)
+            }
             drop(packet, .neighborFailed, &context)
         }
     }

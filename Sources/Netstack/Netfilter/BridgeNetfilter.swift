@@ -1,7 +1,8 @@
-// bridge-nf-call-iptables: IPv4 frames a bridge forwards meet PREROUTING, FORWARD and POSTROUTING although they are
-// never routed. Mirrors net/bridge/br_netfilter_hooks.c, whose surprises matter here: DNAT happens at the port, a
-// packet translated to another pod of the same bridge is switched without a look at its TTL, and while the node does
-// not know that pod for sure the frame takes a detour through the bridge device's neighbor.
+// bridge-nf-call-iptables and -ip6tables: frames a bridge forwards meet PREROUTING, FORWARD and POSTROUTING although
+// they are never routed. Mirrors net/bridge/br_netfilter_hooks.c and br_netfilter_ipv6.c, whose surprises matter here:
+// DNAT happens at the port, a packet translated to another pod of the same bridge is switched without a look at its
+// TTL, and while the node does not know that pod for sure the frame takes a detour through the bridge device's
+// neighbor.
 
 internal import Addressing
 internal import Wire
@@ -10,7 +11,10 @@ extension NetworkNamespace {
     /// PREROUTING on a bridge port (br_nf_pre_routing and its finish).
     mutating func bridgePrerouting(_ packet: Packet, port: LinkID, bridge: LinkID, _ context: inout PathContext) {
         var packet = packet
-        if let reason = trimToIPLength(&packet, context) {
+        let isIPv4 = context.arena.load16(packet, 12) == EtherType.ipv4.rawValue
+        let malformed =
+            isIPv4 ? trimToIPLength(&packet, context) : trimToIPv6Length(&packet, ingress: bridge, context)
+        if let reason = malformed {
             drop(packet, reason, &context)
             return
         }
@@ -24,7 +28,10 @@ extension NetworkNamespace {
         let translated = destinationAddress(packet, context)
         if translated != destination {
             let source = sourceAddress(packet, context)
-            let (verdict, _) = routeInput(destination: translated, source: source, ingress: bridge)
+            let verdict =
+                isIPv4
+                ? routeInput(destination: translated, source: source, ingress: bridge).verdict
+                : routeIPv6Input(destination: translated, ingress: bridge)
             switch verdict {
             case .route(let route) where route.egress == bridge && route.kind == .unicast:
                 sendBridgedDNAT(packet, nextHop: route.nextHop(translated), port: port, bridge: bridge, &context)
@@ -66,14 +73,21 @@ extension NetworkNamespace {
         bridgeForward(packet, port: packet.bridge.physicalIngress, bridge: bridge, &context)
     }
 
+    /// Whether rules see frames of that kind on bridges.
+    func bridgeCallsRules(for packet: Packet, _ context: borrowing PathContext) -> Bool {
+        switch EtherType(rawValue: context.arena.load16(packet, 12)) {
+        case .ipv4: sysctls.bridgeCallsIPTables
+        case .ipv6: sysctls.bridgeCallsIP6Tables
+        default: false
+        }
+    }
+
     /// FORWARD and POSTROUTING of a frame the bridge passes from port to port (br_nf_forward, br_nf_post_routing).
     mutating func bridgeForwardHook(
         _ packet: Packet, bridge: LinkID, to port: LinkID, _ context: inout PathContext
     ) {
         var packet = packet
-        guard packet.bridge.physicalIngress != .none, sysctls.bridgeCallsIPTables,
-            context.arena.load16(packet, 12) == EtherType.ipv4.rawValue
-        else {
+        guard packet.bridge.physicalIngress != .none, bridgeCallsRules(for: packet, context) else {
             sendFromPort(packet, port, &context)
             return
         }

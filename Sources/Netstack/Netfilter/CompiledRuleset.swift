@@ -34,6 +34,7 @@ struct CompiledRule {
         static let never = Flags(rawValue: 1 << 22)
         /// Asks the transport header, which later fragments do not have.
         static let transport = Flags(rawValue: 1 << 23)
+        static let chance = Flags(rawValue: 1 << 24)
     }
 
     enum Verdict: UInt8 {
@@ -43,27 +44,55 @@ struct CompiledRule {
     }
 
     var flags: Flags = []
-    var source = IPAddress.any(.ipv4)
-    var sourceMask: (high: UInt64, low: UInt64) = (0, 0)
-    var destination = IPAddress.any(.ipv4)
-    var destinationMask: (high: UInt64, low: UInt64) = (0, 0)
-    var ingress = PackedName("")
-    var ingressMask = PackedName("")
-    var egress = PackedName("")
-    var egressMask = PackedName("")
+    var source = PackedPrefix()
+    var destination = PackedPrefix()
+    var sourceLength: UInt8 = 0
+    var destinationLength: UInt8 = 0
     var `protocol` = IPProtocol(rawValue: 0)
+    var states = ConnectionStateSet()
     var sourcePorts: ClosedRange<UInt16> = 0...UInt16.max
     var destinationPorts: ClosedRange<UInt16> = 0...UInt16.max
-    var states = ConnectionStateSet()
     var mark = MarkBits(0, mask: 0)
     var sourceTypes: AddressTypeSet = []
     var destinationTypes: AddressTypeSet = []
-    /// Where the rare criteria lie in `CompiledRuleset.matches`.
+    /// Places in `CompiledRuleset.links`.
+    var ingress: Int32 = -1
+    var egress: Int32 = -1
+    /// In units of 2^-31.
+    var chance: UInt32 = 0
+    /// Where the other criteria lie in `CompiledRuleset.matches`.
     var firstMatch: Int32 = 0
     var matchCount: Int32 = 0
     var verdict = Verdict.none
     /// The chain to jump to, or the place of the target in `CompiledRuleset.targets`.
     var argument: Int32 = -1
+}
+
+/// The leading bits of an address that count, of either family: an IPv4 address stands in the last 32 bits.
+struct PackedPrefix {
+    var high: UInt64 = 0
+    var low: UInt64 = 0
+
+    /// Whether the first `length` of 128 bits are those of the address.
+    @inline(__always)
+    func contains(_ address: IPAddress, length: UInt8) -> Bool {
+        let (high, low) = (address.high ^ high, address.low ^ low)
+        if length <= 64 { return length == 0 || high >> UInt64(64 - length) == 0 }
+        return high == 0 && low >> UInt64(128 - length) == 0
+    }
+}
+
+/// An interface pattern: the name, and a mask over the octets that count.
+struct CompiledLink {
+    var name: PackedName
+    var mask: PackedName
+
+    /// All sixteen octets count (the closing zero included) unless a `+` ends the pattern.
+    init(_ pattern: InterfacePattern) {
+        let text = pattern.isPrefix ? String(pattern.text.dropLast()) : pattern.text
+        name = PackedName(text)
+        mask = PackedName(maskOfLength: pattern.isPrefix ? text.utf8.count : 16)
+    }
 }
 
 struct CompiledChain {
@@ -74,125 +103,155 @@ struct CompiledChain {
     var policy: ChainPolicy?
 }
 
-struct CompiledTable {
-    var chains: [CompiledChain] = []
-    /// Position of the built-in chain for each hook, -1 where the table has none.
-    var entry: [Int32] = Array(repeating: -1, count: Hook.allCases.count)
-    /// Nothing would happen there: no rule, policy ACCEPT.
-    var isIdle: [Bool] = Array(repeating: true, count: Hook.allCases.count)
-}
-
 /// All tables, compiled.
 struct CompiledRuleset {
     var rules: [CompiledRule] = []
     /// The criteria too rare to have a field of their own in every rule.
     var matches: [Match] = []
+    var links: [CompiledLink] = []
+    private var linkPositions: [InterfacePattern: Int32] = [:]
     var targets: [Target] = []
+    /// The chains of all tables, one table behind the other.
+    var chains: [CompiledChain] = []
     var indexes: [ChainIndex] = []
-    var tables: [CompiledTable] = TableName.allCases.map { _ in CompiledTable() }
+    /// Where each table's chains begin.
+    private(set) var firstChains = Array(repeating: Int32(0), count: TableName.allCases.count)
+    /// The built-in chain of each table at each hook; -1 where nothing would happen: no rule, policy ACCEPT.
+    private var entries = Array(repeating: Int32(-1), count: TableName.allCases.count * Hook.allCases.count)
     /// Some rule needs connection tracking, or NAT does: the kernel then tracks every packet of the namespace.
     var tracksConnections = false
+    /// Whose rules these are.
+    let system: RuleSystem
 
-    init() {}
+    init() { system = .iptables }
 
-    init(compiling ruleset: Ruleset) {
+    init(compiling ruleset: Ruleset, for system: RuleSystem = .iptables) {
+        self.system = system
+        rules.reserveCapacity(ruleset.tables.reduce(0) { $0 + $1.chains.reduce(0) { $0 + $1.rules.count } })
         for (number, table) in ruleset.tables.enumerated() { compile(table, number) }
     }
 
+    /// The chain where a table begins at a hook; -1 where it has nothing to say.
+    func entry(table: Int, _ hook: Hook) -> Int32 { entries[table * Hook.allCases.count + hook.rawValue] }
+
     private mutating func compile(_ table: Table, _ number: Int) {
+        firstChains[number] = Int32(chains.count)
+        let firstChain = firstChains[number]
         for (position, chain) in table.chains.enumerated() {
             let first = Int32(rules.count)
-            for rule in chain.rules { rules.append(compile(rule, in: table)) }
+            for rule in chain.rules { rules.append(compile(rule, in: table, firstChain)) }
             let range = first..<Int32(rules.count)
             let index = ChainIndex(range, of: rules)
-            tables[number].chains.append(
+            chains.append(
                 CompiledChain(rules: range, index: index == nil ? -1 : Int32(indexes.count), policy: chain.policy))
             if let index { indexes.append(index) }
-            guard chain.policy != nil, let hook = Hook.allCases.first(where: { $0.chainName == chain.name }) else {
-                continue
-            }
-            tables[number].entry[hook.rawValue] = Int32(position)
-            tables[number].isIdle[hook.rawValue] = chain.rules.isEmpty && chain.policy == .accept
+            guard chain.policy != nil, let hook = Hook.allCases.first(where: { $0.chainName == chain.name }),
+                !chain.rules.isEmpty || chain.policy == .drop
+            else { continue }
+            entries[number * Hook.allCases.count + hook.rawValue] = firstChain + Int32(position)
         }
         if table.name == .nat, table.chains.contains(where: { !$0.rules.isEmpty }) { tracksConnections = true }
     }
 
-    private mutating func compile(_ rule: Rule, in table: Table) -> CompiledRule {
+    private mutating func compile(_ rule: Rule, in table: Table, _ firstChain: Int32) -> CompiledRule {
         var compiled = CompiledRule()
         if let source = rule.source {
             compiled.flags.insert(source.isNegated ? [.source, .notSource] : .source)
-            compiled.source = source.value.address
-            compiled.sourceMask = IPPrefix.mask(length: source.value.length, family: source.value.family)
+            (compiled.source, compiled.sourceLength) = Self.pack(source.value)
         }
         if let destination = rule.destination {
             compiled.flags.insert(destination.isNegated ? [.destination, .notDestination] : .destination)
-            compiled.destination = destination.value.address
-            compiled.destinationMask = IPPrefix.mask(
-                length: destination.value.length, family: destination.value.family)
+            (compiled.destination, compiled.destinationLength) = Self.pack(destination.value)
         }
         if let ingress = rule.ingress {
             compiled.flags.insert(ingress.isNegated ? [.ingress, .notIngress] : .ingress)
-            (compiled.ingress, compiled.ingressMask) = Self.pattern(ingress.value)
+            compiled.ingress = position(of: ingress.value)
         }
         if let egress = rule.egress {
             compiled.flags.insert(egress.isNegated ? [.egress, .notEgress] : .egress)
-            (compiled.egress, compiled.egressMask) = Self.pattern(egress.value)
+            compiled.egress = position(of: egress.value)
         }
         if let `protocol` = rule.protocol {
             compiled.flags.insert(`protocol`.isNegated ? [.protocol, .notProtocol] : .protocol)
             compiled.protocol = `protocol`.value
         }
         compiled.firstMatch = Int32(matches.count)
-        for match in rule.matches { compile(match, into: &compiled) }
+        // Behind a match that remembers packets the order counts: what it is asked for, it remembers.
+        var orderCounts = false
+        for match in rule.matches {
+            let isPlaced = place(match, in: &compiled, behindMemory: orderCounts)
+            if !isPlaced { matches.append(match) }
+            orderCounts = orderCounts || match.hasMemory
+        }
         compiled.matchCount = Int32(matches.count) - compiled.firstMatch
-        compile(rule.target, into: &compiled, in: table)
+        compile(rule.target, into: &compiled, in: table, firstChain)
         return compiled
     }
 
-    /// The name and the mask of the octets that count: all sixteen (the closing zero included) unless a `+` ends it.
-    private static func pattern(_ pattern: InterfacePattern) -> (PackedName, PackedName) {
-        let name = pattern.isPrefix ? String(pattern.text.dropLast()) : pattern.text
-        return (PackedName(name), PackedName(maskOfLength: pattern.isPrefix ? name.utf8.count : 16))
+    private static func pack(_ prefix: IPPrefix) -> (PackedPrefix, UInt8) {
+        let leading = 128 - prefix.family.bitWidth
+        return (
+            PackedPrefix(high: prefix.address.high, low: prefix.address.low), UInt8(leading + prefix.length)
+        )
     }
 
-    /// Puts a criterion into the rule's fields where it has some and they are free, else beside the rule.
-    private mutating func compile(_ match: Match, into compiled: inout CompiledRule) {
+    private mutating func position(of pattern: InterfacePattern) -> Int32 {
+        if let known = linkPositions[pattern] { return known }
+        let position = Int32(links.count)
+        linkPositions[pattern] = position
+        links.append(CompiledLink(pattern))
+        return position
+    }
+
+    /// Puts a criterion into the rule's fields where it has some and they are free. False when it must stand beside.
+    private mutating func place(_ match: Match, in compiled: inout CompiledRule, behindMemory: Bool) -> Bool {
         switch match {
-        case .comment, .accounting: return
+        case .comment, .accounting: return true
+        case .unevaluated:
+            compiled.flags.insert(.never)
+            return true
+        case .connection, .state, .connectionMark: tracksConnections = true
+        default: break
+        }
+        if behindMemory { return false }
+        switch match {
         case .transport(let match) where compiled.flags.isDisjoint(with: [.sourcePort, .destinationPort]):
             compile(match, into: &compiled)
-            if match.option == nil, match.flags == nil { return }
-        case .connection(let match):
-            tracksConnections = true
-            if match.asksStateAlone, let states = match.states, !compiled.flags.contains(.state) {
-                return compile(states, into: &compiled)
-            }
-        case .state(let states):
-            tracksConnections = true
-            if !compiled.flags.contains(.state) { return compile(states, into: &compiled) }
-        case .connectionMark: tracksConnections = true
+            return match.option == nil && match.flags == nil
+        case .connection(let match) where match.asksStateAlone && !compiled.flags.contains(.state):
+            if let states = match.states { compile(states, into: &compiled) }
+            return true
+        case .state(let states) where !compiled.flags.contains(.state):
+            compile(states, into: &compiled)
+            return true
         case .mark(let mark) where !compiled.flags.contains(.mark):
             compiled.flags.insert(mark.isNegated ? [.mark, .notMark] : .mark)
             compiled.mark = mark.value
-            return
+            return true
         case .addressType(let match)
         where match.limit == nil && compiled.flags.isDisjoint(with: [.sourceType, .destinationType]):
-            if let source = match.source {
-                compiled.flags.insert(source.isNegated ? [.sourceType, .notSourceType] : .sourceType)
-                compiled.sourceTypes = source.value
-            }
-            if let destination = match.destination {
-                compiled.flags.insert(
-                    destination.isNegated ? [.destinationType, .notDestinationType] : .destinationType)
-                compiled.destinationTypes = destination.value
-            }
-            return
-        case .unevaluated:
-            compiled.flags.insert(.never)
-            return
-        default: break
+            compile(match, into: &compiled)
+            return true
+        case .statistic(let match):
+            guard case .random(let chance) = match.mode, !match.isNegated, !compiled.flags.contains(.chance),
+                matches.count == Int(compiled.firstMatch)
+            else { return false }
+            compiled.flags.insert(.chance)
+            compiled.chance = chance
+            return true
+        default: return false
         }
-        matches.append(match)
+    }
+
+    private func compile(_ match: AddressTypeMatch, into compiled: inout CompiledRule) {
+        if let source = match.source {
+            compiled.flags.insert(source.isNegated ? [.sourceType, .notSourceType] : .sourceType)
+            compiled.sourceTypes = source.value
+        }
+        if let destination = match.destination {
+            compiled.flags.insert(destination.isNegated ? [.destinationType, .notDestinationType] : .destinationType)
+            compiled.destinationTypes = destination.value
+        }
     }
 
     private func compile(_ match: TransportMatch, into compiled: inout CompiledRule) {
@@ -213,20 +272,21 @@ struct CompiledRuleset {
         compiled.states = states.value
     }
 
-    private mutating func compile(_ target: Target?, into compiled: inout CompiledRule, in table: Table) {
+    private mutating func compile(
+        _ target: Target?, into compiled: inout CompiledRule, in table: Table, _ firstChain: Int32
+    ) {
         switch target {
         case nil: compiled.verdict = .none
         case .accept: compiled.verdict = .accept
         case .drop: compiled.verdict = .drop
         case .return: compiled.verdict = .return
-        case .jump(let chain):
-            compiled.verdict = .jump
-            compiled.argument = Int32(table.position(of: chain) ?? -1)
-            if compiled.argument < 0 { compiled.flags.insert(.never) }
-        case .goto(let chain):
-            compiled.verdict = .goto
-            compiled.argument = Int32(table.position(of: chain) ?? -1)
-            if compiled.argument < 0 { compiled.flags.insert(.never) }
+        case .jump(let chain), .goto(let chain):
+            if case .jump = target { compiled.verdict = .jump } else { compiled.verdict = .goto }
+            if let position = table.position(of: chain) {
+                compiled.argument = firstChain + Int32(position)
+            } else {
+                compiled.flags.insert(.never)
+            }
         case .unevaluated: compiled.flags.insert(.never)
         case .some(let other):
             switch other {
@@ -237,6 +297,17 @@ struct CompiledRuleset {
             if case .connectionMark = other { tracksConnections = true }
             compiled.argument = Int32(targets.count)
             targets.append(other)
+        }
+    }
+}
+
+extension Match {
+    /// Whether asking changes what the next packet finds.
+    fileprivate var hasMemory: Bool {
+        switch self {
+        case .recent, .limit: true
+        case .statistic(let match): if case .nth = match.mode { true } else { false }
+        default: false
         }
     }
 }

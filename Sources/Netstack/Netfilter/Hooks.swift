@@ -12,8 +12,9 @@ extension NetworkNamespace {
         for stop in hookWalk.stops(at: hook) {
             let goesOn: Bool
             switch stop {
-            case .defragmentation: goesOn = !tracksConnections || defragment(&packet, &context)
-            case .tracking: goesOn = !tracksConnections || track(&packet, &context)
+            case .defragmentation:
+                goesOn = !tracksConnections(packet, context) || defragment(&packet, &context)
+            case .tracking: goesOn = !tracksConnections(packet, context) || track(&packet, &context)
             case .translation:
                 goesOn = translate(&packet, at: hook, ingress: ingress, egress: egress, &context)
             case .balancing:
@@ -29,8 +30,12 @@ extension NetworkNamespace {
         return true
     }
 
-    /// Something here asks for connections: the kernel then tracks every packet of the namespace.
-    var tracksConnections: Bool { compiledRules.tracksConnections || compiledNFTables.tracksConnections }
+    /// Something here asks for connections: the kernel then tracks every packet of the namespace, of the family whose
+    /// rules ask.
+    private func tracksConnections(_ packet: Packet, _ context: borrowing PathContext) -> Bool {
+        if compiledNFTables.tracksConnections { return true }
+        return isIPv6(packet, context) ? compiledRulesIPv6.tracksConnections : compiledRules.tracksConnections
+    }
 
     /// The rules of one stop.
     mutating func evaluate(
@@ -76,6 +81,10 @@ extension NetworkNamespace {
             return
         }
         guard hasIntactChecksum(packet, fields, context) else { return }
+        if isIPv6(packet, context) {
+            sendICMPv6Error(about: packet, kind.icmpv6, &context)
+            return
+        }
         switch kind {
         case .networkUnreachable: sendICMPError(about: packet, .networkUnreachable, &context)
         case .hostUnreachable: sendICMPError(about: packet, .hostUnreachable, &context)
@@ -94,14 +103,18 @@ extension NetworkNamespace {
     /// payload are taken as they are.
     private func hasIntactChecksum(_ packet: Packet, _ fields: RuleFields, _ context: borrowing PathContext) -> Bool {
         switch fields.protocol {
-        case .tcp, .udp, .icmp: break
+        case .tcp, .udp, .icmp, .icmpv6: break
         default: return true
         }
         guard let position = TransportChecksum.offset(of: fields.protocol),
             packet.length >= fields.transport + position + 2
         else { return false }
         // A zero means that the sender of a datagram computed none.
-        if fields.protocol == .udp, context.arena.load16(packet, fields.transport + position) == 0 { return true }
+        if fields.protocol == .udp, fields.family == .ipv4,
+            context.arena.load16(packet, fields.transport + position) == 0
+        {
+            return true
+        }
         // The first fragment alone cannot be checked; the kernel does, and says nothing.
         return context.arena.withBytes(packet) {
             TransportChecksum.verify(

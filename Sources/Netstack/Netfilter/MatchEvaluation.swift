@@ -5,21 +5,11 @@ internal import Addressing
 internal import Wire
 
 extension RuleFields {
-    /// Whether the transport header can be read. A cut one, or a fragment that begins within a TCP header, ends the
+    /// Whether the packet has a transport header. A cut one, or a fragment that begins within a TCP header, ends the
     /// packet (tcp_mt, udp_mt).
-    mutating func hasTransportHeader(_ packet: Packet) -> Bool {
-        if isLaterFragment {
-            if beginsInHeader, `protocol` == .tcp { mustDrop = true }
-            return false
-        }
-        let needed: Int
-        switch `protocol` {
-        case .tcp: needed = TCPHeader.length
-        case .sctp, IPProtocol(rawValue: 33): needed = 12
-        default: needed = 8
-        }
-        if packet.length < transport + needed { mustDrop = true }
-        return !mustDrop
+    mutating func hasTransportHeader() -> Bool {
+        if isCut { mustDrop = true }
+        return !isLaterFragment && !isCut
     }
 
     func timeToLive(_ packet: Packet, _ arena: borrowing PacketArena) -> UInt8 {
@@ -43,10 +33,10 @@ extension NetworkNamespace {
         case .comment, .accounting: return true
         case .unevaluated: return false
         case .transport(let match):
-            return fields.protocol == match.protocol && fields.hasTransportHeader(packet)
+            return fields.protocol == match.protocol && fields.hasTransportHeader()
                 && matches(match, fields, packet, context)
         case .icmp(let match): return matches(match, &fields, packet, context)
-        case .multiport(let match): return matches(match, &fields, packet)
+        case .multiport(let match): return matches(match, &fields)
         case .connection(let match): return matches(match, packet, context)
         case .state(let states):
             return connectionStates(of: packet).isDisjoint(with: states.value) == states.isNegated
@@ -145,7 +135,7 @@ extension NetworkNamespace {
     private func matches(
         _ match: ICMPTypeMatch, _ fields: inout RuleFields, _ packet: Packet, _ context: borrowing PathContext
     ) -> Bool {
-        guard fields.protocol == (match.family == .ipv4 ? .icmp : .icmpv6), fields.hasTransportHeader(packet) else {
+        guard fields.protocol == (match.family == .ipv4 ? .icmp : .icmpv6), fields.hasTransportHeader() else {
             return false
         }
         let type = context.arena.load8(packet, fields.transport)
@@ -154,7 +144,7 @@ extension NetworkNamespace {
         return fits != match.isNegated
     }
 
-    private func matches(_ match: MultiportMatch, _ fields: inout RuleFields, _ packet: Packet) -> Bool {
+    private func matches(_ match: MultiportMatch, _ fields: inout RuleFields) -> Bool {
         guard fields.hasPorts else {
             if !fields.isLaterFragment { fields.mustDrop = true }
             return false

@@ -11,31 +11,48 @@ enum TableVerdict {
 }
 
 extension NetworkNamespace {
-    /// Runs the table's built-in chain of a hook.
+    /// Runs the table's built-in chain of a hook, of iptables or ip6tables as the packet is.
     mutating func evaluate(
         _ name: TableName, at hook: Hook, _ packet: inout Packet, ingress: LinkID?, egress: LinkID?,
         _ context: inout PathContext
     ) -> TableVerdict {
-        let number = UInt8(TableName.allCases.firstIndex(of: name) ?? 0)
-        let table = compiledRules.tables[Int(number)]
-        let entry = table.entry[hook.rawValue]
-        guard entry >= 0, !table.isIdle[hook.rawValue] else { return .accept }
-        context.record(.hook(hook, .iptables, table: number), packet, in: id)
+        guard isIPv6(packet, context) else {
+            return walk(name, at: hook, &packet, ingress: ingress, egress: egress, &context)
+        }
+        // The walk knows one set of tables; those of the other family take its place meanwhile.
+        swap(&compiledRules, &compiledRulesIPv6)
+        swap(&ruleMemory, &ruleMemoryIPv6)
+        defer {
+            swap(&compiledRules, &compiledRulesIPv6)
+            swap(&ruleMemory, &ruleMemoryIPv6)
+        }
+        return walk(name, at: hook, &packet, ingress: ingress, egress: egress, &context)
+    }
+
+    private mutating func walk(
+        _ name: TableName, at hook: Hook, _ packet: inout Packet, ingress: LinkID?, egress: LinkID?,
+        _ context: inout PathContext
+    ) -> TableVerdict {
+        let number = UInt8(name.number)
+        let entry = compiledRules.entry(table: Int(number), hook)
+        guard entry >= 0 else { return .accept }
+        let firstChain = compiledRules.firstChains[Int(number)]
+        context.record(.hook(hook, compiledRules.system, table: number), packet, in: id)
         var fields = RuleFields(packet, in: context.arena)
         let crossing = RuleLinks(ingress: ingress, egress: egress, links)
 
         var chain = entry
-        var position = table.chains[Int(entry)].rules.lowerBound
+        var position = compiledRules.chains[Int(entry)].rules.lowerBound
         var callers: [(chain: Int32, position: Int32)] = []
         // Whoever asks for the rules that did not match gets them all.
-        let usesIndexes = !context.recording.keepsRuleMisses
+        let usesIndexes = !context.recording.keepsRuleMisses && !fields.isCut
         // The kernel bounds jumps by its jump stack; loops cannot be loaded, so this only guards hostile rulesets.
         var budget = 1_000_000
         while budget > 0 {
             budget -= 1
-            let current = table.chains[Int(chain)]
+            let current = compiledRules.chains[Int(chain)]
             if usesIndexes, current.index >= 0 {
-                let next = compiledRules.indexes[Int(current.index)].next(from: position, fields)
+                let next = compiledRules.indexes[Int(current.index)].next(from: position, fields, mark: packet.mark)
                 position = next ?? current.rules.upperBound
             }
             if position >= current.rules.upperBound {
@@ -43,12 +60,15 @@ extension NetworkNamespace {
                     (chain, position) = (caller.chain, caller.position)
                     continue
                 }
-                let reference = RuleReference(table: number, chain: entry, rule: -1)
-                guard table.chains[Int(entry)].policy == .drop else { return .accept }
+                let reference = RuleReference(
+                    system: compiledRules.system, table: number, chain: entry - firstChain, rule: -1)
+                guard compiledRules.chains[Int(entry)].policy == .drop else { return .accept }
                 context.record(.rule(reference, .drop), packet, in: id)
                 return .drop(reference)
             }
-            let reference = RuleReference(table: number, chain: chain, rule: position - current.rules.lowerBound)
+            let reference = RuleReference(
+                system: compiledRules.system, table: number, chain: chain - firstChain,
+                rule: position - current.rules.lowerBound)
             let rule = compiledRules.rules[Int(position)]
             position += 1
             guard matches(rule, &fields, packet, crossing, &context) else {
@@ -77,7 +97,7 @@ extension NetworkNamespace {
                 context.record(.rule(reference, rule.verdict == .jump ? .jump : .goto), packet, in: id)
                 if rule.verdict == .jump { callers.append((chain, position)) }
                 chain = rule.argument
-                position = table.chains[Int(chain)].rules.lowerBound
+                position = compiledRules.chains[Int(chain)].rules.lowerBound
             case .effect:
                 let target = compiledRules.targets[Int(rule.argument)]
                 context.record(.rule(reference, verdict(of: target)), packet, in: id)
@@ -122,24 +142,23 @@ extension NetworkNamespace {
         let flags = rule.flags
         if flags.isEmpty && rule.matchCount == 0 { return true }
         if flags.contains(.never) { return false }
-        if flags.contains(.destination) {
-            let inside =
-                fields.destination.high & rule.destinationMask.high == rule.destination.high
-                && fields.destination.low & rule.destinationMask.low == rule.destination.low
-            if inside == flags.contains(.notDestination) { return false }
+        if flags.contains(.destination),
+            rule.destination.contains(fields.destination, length: rule.destinationLength)
+                == flags.contains(.notDestination)
+        {
+            return false
         }
-        if flags.contains(.source) {
-            let inside =
-                fields.source.high & rule.sourceMask.high == rule.source.high
-                && fields.source.low & rule.sourceMask.low == rule.source.low
-            if inside == flags.contains(.notSource) { return false }
+        if flags.contains(.source),
+            rule.source.contains(fields.source, length: rule.sourceLength) == flags.contains(.notSource)
+        {
+            return false
         }
         if flags.contains(.protocol),
             (fields.protocol == rule.protocol) == flags.contains(.notProtocol)
         {
             return false
         }
-        if flags.contains(.transport), !fields.hasTransportHeader(packet) { return false }
+        if flags.contains(.transport), !fields.hasTransportHeader() { return false }
         if flags.contains(.destinationPort) {
             guard fields.hasPorts else { return false }
             let inside = rule.destinationPorts.contains(fields.destinationPort)
@@ -150,12 +169,12 @@ extension NetworkNamespace {
             if rule.sourcePorts.contains(fields.sourcePort) == flags.contains(.notSourcePort) { return false }
         }
         if flags.contains(.ingress),
-            crossing.ingressName.matches(rule.ingress, mask: rule.ingressMask) == flags.contains(.notIngress)
+            isLink(crossing.ingressName, rule.ingress) == flags.contains(.notIngress)
         {
             return false
         }
         if flags.contains(.egress),
-            crossing.egressName.matches(rule.egress, mask: rule.egressMask) == flags.contains(.notEgress)
+            isLink(crossing.egressName, rule.egress) == flags.contains(.notEgress)
         {
             return false
         }
@@ -179,11 +198,17 @@ extension NetworkNamespace {
         {
             return false
         }
+        if flags.contains(.chance), !context.happens(chance: rule.chance, for: packet) { return false }
         for index in rule.firstMatch..<rule.firstMatch + rule.matchCount
         where !matches(compiledRules.matches[Int(index)], number: index, &fields, packet, crossing, &context) {
             return false
         }
         return true
+    }
+
+    private func isLink(_ name: PackedName, _ pattern: Int32) -> Bool {
+        let link = compiledRules.links[Int(pattern)]
+        return name.matches(link.name, mask: link.mask)
     }
 
     /// The type of an address as the routing tables see it (inet_dev_addr_type); with a link, as that link sees it.

@@ -18,8 +18,8 @@ struct RuleFields {
     var transport: Int
     /// A fragment behind the first, which has no transport header.
     var isLaterFragment: Bool
-    /// The second eight octets of a packet come in a fragment of their own, as no sender would cut it.
-    var beginsInHeader = false
+    /// The transport header is not all there, or the fragment begins within one.
+    var isCut = false
     /// A match found a header it cannot read: the packet is dropped (`hotdrop` of struct xt_action_param).
     var mustDrop = false
 
@@ -29,15 +29,17 @@ struct RuleFields {
         source = arena.source(packet)
         destination = arena.destination(packet)
         guard let header = NetworkHeader(packet, in: arena) else {
-            (`protocol`, transport, isLaterFragment, hasPorts) = (.noNextHeader, packet.length, true, false)
+            (`protocol`, transport, isLaterFragment, hasPorts) = (.noNextHeader, packet.length, false, false)
             return
         }
         `protocol` = header.protocol
         transport = header.transport
         isLaterFragment = header.isLaterFragment
-        if isLaterFragment, header.family == .ipv4 {
-            let fragment = arena.load16(packet, networkOffset + IPv4Header.Offset.flagsAndFragmentOffset)
-            beginsInHeader = fragment & IPv4Header.fragmentOffsetMask == 1
+        if isLaterFragment {
+            isCut = `protocol` == .tcp && header.fragmentOffset == 1
+        } else {
+            let needed = `protocol` == .tcp ? TCPHeader.length : `protocol` == .sctp ? SCTPHeader.length : 8
+            isCut = packet.length < transport + needed
         }
         hasPorts = `protocol`.hasPorts && !isLaterFragment && packet.length >= transport + 4
         if hasPorts {

@@ -6,6 +6,17 @@
 public enum TableName: String, Hashable, Sendable, CaseIterable {
     case raw, mangle, nat, filter, security
 
+    /// The place among all tables.
+    var number: Int {
+        switch self {
+        case .raw: 0
+        case .mangle: 1
+        case .nat: 2
+        case .filter: 3
+        case .security: 4
+        }
+    }
+
     /// The built-in chains of the table, in hook order.
     public var builtInChains: [Hook] {
         switch self {
@@ -110,6 +121,12 @@ public struct Table: Hashable, Sendable {
         chains[position].written.append(WrittenRule(counters: counters, text: text))
     }
 
+    fileprivate mutating func assignAgents(_ agent: (String) -> String?) {
+        for position in chains.indices where chains[position].policy == nil {
+            chains[position].agent = agent(chains[position].name)
+        }
+    }
+
     /// The chain of that name; reading an absent one gives nil.
     public subscript(_ chain: String) -> Chain? { positions[chain].map { chains[$0] } }
 
@@ -126,6 +143,22 @@ public struct Table: Hashable, Sendable {
     public mutating func append(_ rule: Rule, to chain: String) {
         create(chain)
         if let position = positions[chain] { chains[position].rules.append(rule) }
+    }
+
+    /// Makes a chain with all its rules, or adds them to one that is there.
+    public mutating func append(_ rules: [Rule], to chain: String, agent: String? = nil) {
+        guard let position = positions[chain] else {
+            positions[chain] = chains.count
+            chains.append(Chain(name: chain, rules: rules, agent: agent))
+            return
+        }
+        chains[position].rules += rules
+    }
+
+    /// Makes room for so many more chains.
+    public mutating func reserveCapacity(_ count: Int) {
+        chains.reserveCapacity(chains.count + count)
+        positions.reserveCapacity(positions.count + count)
     }
 
     /// Adds a rule at the head of a chain (`iptables -I`), making the chain if needed.
@@ -162,18 +195,13 @@ public struct Ruleset: Hashable, Sendable {
     }
 
     public subscript(_ name: TableName) -> Table {
-        get { tables[Self.position(name)] }
-        _modify { yield &tables[Self.position(name)] }
+        get { tables[name.number] }
+        _modify { yield &tables[name.number] }
     }
 
-    private static func position(_ name: TableName) -> Int {
-        switch name {
-        case .raw: 0
-        case .mangle: 1
-        case .nat: 2
-        case .filter: 3
-        case .security: 4
-        }
+    /// Says of every user chain who wrote it, by its name.
+    public mutating func assignAgents(_ agent: (String) -> String?) {
+        for position in tables.indices { tables[position].assignAgents(agent) }
     }
 
     public var isEmpty: Bool {

@@ -1,8 +1,9 @@
-// What ICMP has said about the MTU of paths (RFC 1191): the exceptions net/ipv4/route.c keeps beside a route
+// What ICMP has said about the MTU of paths (RFC 1191, RFC 8201): the exceptions net/ipv4/route.c keeps beside a route
 // (__ip_rt_update_pmtu). They bind what is sent from here, not what is forwarded (ip_forward_use_pmtu 0). A claim below
 // the smallest believable MTU is raised to it; the kernel then also stops setting DF, which is left out here.
 
 internal import Addressing
+internal import Wire
 
 /// The MTU of the path to one address, as a router on the way told it.
 struct PathMTU: Sendable {
@@ -28,7 +29,8 @@ extension NetworkNamespace {
         guard case .route(let route) = routeOutput(destination) else { return }
         let present = pathMTU(to: destination, by: route, at: now)
         guard mtu <= present else { return }
+        let smallest = destination.family == .ipv4 ? PathMTU.smallest : IPv6Header.smallestMTU
         pathMTUs[destination] = PathMTU(
-            mtu: max(mtu, min(present, PathMTU.smallest)), expires: now + PathMTU.lifetime)
+            mtu: max(mtu, min(present, smallest)), expires: now + PathMTU.lifetime)
     }
 }

@@ -1,5 +1,6 @@
 // Which way a packet goes: local table before main table, the route's own next hop and source, and the checks on
-// received packets (martians, rp_filter). Mirrors net/ipv4/route.c and fib_frontend.c.
+// received IPv4 packets (martians, rp_filter). Mirrors net/ipv4/route.c and fib_frontend.c; what IPv6 does differently
+// is in Routing/IPv6Routing.swift.
 
 internal import Addressing
 internal import Wire
@@ -64,8 +65,18 @@ extension NetworkNamespace {
                 reference: reference))
     }
 
+    /// What the tables say of a received packet's destination; nil when they know no way.
+    func tableVerdict(_ destination: IPAddress) -> RouteVerdict? {
+        lookup(destination).map { verdict($0.0, $0.1) }
+    }
+
     /// The way out for a packet made here (ip_route_output_key). `egress` binds it to a link.
     func routeOutput(_ destination: IPAddress, egress: LinkID? = nil) -> RouteVerdict {
+        if let address = destination.ipv6, address.scope <= IPv6Address.linkLocalScope, !isLocal(destination) {
+            // Such an address means something on one link only.
+            guard let egress else { return .unreachable(answer: nil, .noOutputRoute) }
+            return .route(routeOnLink(destination, egress))
+        }
         if let (route, reference) = lookup(destination, egress: egress) {
             if route.kind == .local {
                 // Packets to an own address leave by loopback, whatever link holds it.
@@ -80,8 +91,11 @@ extension NetworkNamespace {
     }
 
     /// The source address for a packet made here that takes the route.
-    func sourceAddress(for route: RouteResult) -> IPAddress? {
-        route.preferredSource ?? selectAddress(on: route.egress, towards: route.gateway)
+    func sourceAddress(for route: RouteResult, to destination: IPAddress) -> IPAddress? {
+        if let preferred = route.preferredSource { return preferred }
+        return destination.family == .ipv4
+            ? selectAddress(on: route.egress, towards: route.gateway)
+            : selectIPv6Source(towards: destination, on: route.egress)
     }
 
     /// The way of a received packet (ip_route_input_slow), or why it may not come in.

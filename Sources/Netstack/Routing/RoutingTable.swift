@@ -57,6 +57,7 @@ extension Route {
     /// The route as `ip route` prints it; `name` gives a link's name.
     public func text(_ name: (LinkID) -> String) -> String {
         var words: [String] = []
+        let isIPv6 = prefix.family == .ipv6
         if kind != .unicast { words.append(kind.rawValue) }
         let isDefault = prefix.length == 0
         words.append(isDefault ? "default" : prefix.isHost ? "\(prefix.address)" : "\(prefix)")
@@ -64,11 +65,12 @@ extension Route {
         if let link { words.append("dev \(name(link))") }
         if origin == .kernel { words.append("proto kernel") }
         if origin == .static { words.append("proto static") }
-        if scope == .link { words.append("scope link") }
-        if scope == .host { words.append("scope host") }
+        if scope == .link, !isIPv6 { words.append("scope link") }
+        if scope == .host, !isIPv6 { words.append("scope host") }
         if let preferredSource { words.append("src \(preferredSource)") }
-        if metric != 0 { words.append("metric \(metric)") }
+        if metric != 0 || isIPv6 { words.append("metric \(metric)") }
         if isOnlink { words.append("onlink") }
+        if isIPv6 { words.append("pref medium") }
         return words.joined(separator: " ")
     }
 }

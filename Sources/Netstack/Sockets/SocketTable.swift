@@ -193,7 +193,7 @@ extension NetworkNamespace {
         if `protocol` == .tcp, isForMany || remote.address.isMulticast { throw .networkUnreachable }
         // Broadcasts take SO_BROADCAST, which no application here sets.
         if isForMany { throw .accessDenied }
-        guard let address = sourceAddress(for: route) else {
+        guard let address = sourceAddress(for: route, to: remote.address) else {
             throw .addressNotAvailable
         }
         let port = sockets.ephemeralPort(
@@ -210,8 +210,8 @@ extension NetworkNamespace {
         guard let remote = peer ?? socket.remote, payload.count <= 65_507 else { throw .messageTooLong }
         guard case .route(let route) = routeOutput(remote.address) else { throw .networkUnreachable }
         let bound = socket.local.address.isAny ? nil : socket.local.address
-        guard let source = bound ?? sourceAddress(for: route),
-            let sourceIPv4 = source.ipv4, let target = remote.address.ipv4
+        guard let source = bound ?? sourceAddress(for: route, to: remote.address),
+            source.family == remote.address.family
         else { throw .addressNotAvailable }
         let identification: UInt16
         if socket.remote != nil {
@@ -221,21 +221,15 @@ extension NetworkNamespace {
             identification = nextIdentification(from: source, to: remote.address, .udp, &context)
         }
         let fits =
-            payload.count + UDPHeader.length + IPv4Header.length
+            payload.count + UDPHeader.length + headerLength(towards: remote.address)
             <= pathMTU(to: remote.address, by: route, at: context.now)
-        var packet = context.arena.allocate(
-            length: networkOffset + IPv4Header.length + UDPHeader.length + payload.count, id: context.newPacketID())
-        packet.flowHash = socket.flowHash
+        var (packet, start) = makePacket(
+            LocalHeader(
+                protocol: .udp, source: source, destination: remote.address, timeToLive: socket.timeToLive,
+                identification: identification, dontFragment: fits, flowHash: socket.flowHash),
+            length: UDPHeader.length + payload.count, &context)
         packet.ignoresDontFragment = true
-        let timeToLive = socket.timeToLive ?? UInt8(sysctls.defaultTimeToLive)
         context.arena.withMutableBytes(packet) { bytes in
-            bytes.storeUInt16(EtherType.ipv4.rawValue, at: 12)
-            IPv4Header(
-                source: sourceIPv4, destination: target, protocol: .udp,
-                payloadLength: UDPHeader.length + payload.count, timeToLive: timeToLive,
-                identification: identification, dontFragment: fits
-            ).write(to: &bytes, at: networkOffset)
-            let start = networkOffset + IPv4Header.length
             UDPHeader(sourcePort: socket.local.port, destinationPort: remote.port, payloadLength: payload.count)
                 .write(to: &bytes, at: start)
             bytes.store(payload, at: start + UDPHeader.length)
@@ -251,30 +245,28 @@ extension NetworkNamespace {
         _ target: IPAddress, sequence: UInt16 = 1, timeToLive: UInt8? = nil, _ context: inout PathContext
     ) throws(SocketError) -> SocketID {
         guard case .route(let route) = routeOutput(target) else { throw .networkUnreachable }
-        guard let source = sourceAddress(for: route), let sourceIPv4 = source.ipv4,
-            let targetIPv4 = target.ipv4
-        else { throw .addressNotAvailable }
+        guard let source = sourceAddress(for: route, to: target) else { throw .addressNotAvailable }
         let identifier = UInt16(truncatingIfNeeded: context.random.next())
         let socket = sockets.add(
             Socket(kind: .echo(identifier: identifier), local: SocketAddress(source, identifier)))
         // ping sends 56 octets: a time stamp of 16, then a counting pattern.
         let payload = (0..<56).map { $0 < 16 ? 0 : UInt8($0) }
-        let identification = nextIdentification(from: source, to: target, .icmp, &context)
-        var packet = context.arena.allocate(
-            length: networkOffset + IPv4Header.length + 8 + payload.count, id: context.newPacketID())
+        let isIPv4 = target.family == .ipv4
+        let `protocol` = isIPv4 ? IPProtocol.icmp : .icmpv6
+        var (packet, start) = makePacket(
+            LocalHeader(
+                protocol: `protocol`, source: source, destination: target, timeToLive: timeToLive,
+                identification: isIPv4 ? nextIdentification(from: source, to: target, .icmp, &context) : 0,
+                dontFragment: true), length: 8 + payload.count, &context)
         packet.ignoresDontFragment = true
-        let hops = timeToLive ?? UInt8(sysctls.defaultTimeToLive)
         context.arena.withMutableBytes(packet) { bytes in
-            bytes.storeUInt16(EtherType.ipv4.rawValue, at: 12)
-            IPv4Header(
-                source: sourceIPv4, destination: targetIPv4, protocol: .icmp, payloadLength: 8 + payload.count,
-                timeToLive: hops, identification: identification, dontFragment: true
-            ).write(to: &bytes, at: networkOffset)
-            let start = networkOffset + IPv4Header.length
-            ICMPv4Message(kind: .echoRequest, identifier: identifier, sequence: sequence).write(to: &bytes, at: start)
+            let type = isIPv4 ? ICMPv4Kind.echoRequest.type : ICMPv6Kind.echoRequest.type
+            bytes.storeUInt8(type, at: start)
+            bytes.storeUInt16(identifier, at: start + 4)
+            bytes.storeUInt16(sequence, at: start + 6)
             bytes.store(payload, at: start + 8)
             TransportChecksum.fill(
-                .icmp, source: source, destination: target, in: &bytes, segment: start..<bytes.byteCount)
+                `protocol`, source: source, destination: target, in: &bytes, segment: start..<bytes.byteCount)
         }
         originate(packet, parent: context.cause, &context)
         guard localOutput(packet, by: route, &context) else { throw .accessDenied }
@@ -294,13 +286,23 @@ extension NetworkNamespace {
             packet = whole
         }
         guard hook(.input, &packet, ingress: packet.ingress, egress: nil, &context) else { return }
-        let transport = networkOffset + Int(context.arena.load8(packet, networkOffset) & 0xf) * 4
-        switch IPProtocol(rawValue: context.arena.load8(packet, networkOffset + IPv4Header.Offset.protocol)) {
-        case .tcp: tcpInput(packet, transport: transport, &context)
-        case .udp: udpInput(packet, transport: transport, &context)
-        case .icmp: icmpInput(packet, transport: transport, &context)
+        guard let header = NetworkHeader(packet, in: context.arena) else {
+            drop(packet, .ipHeader, &context)
+            return
+        }
+        switch header.protocol {
+        case .tcp: tcpInput(packet, transport: header.transport, &context)
+        case .udp: udpInput(packet, transport: header.transport, &context)
+        case .icmp where header.family == .ipv4: icmpInput(packet, transport: header.transport, &context)
+        case .icmpv6 where header.family == .ipv6: icmpv6Input(packet, transport: header.transport, &context)
         default:
-            sendICMPError(about: packet, .protocolUnreachable, &context)
+            if header.family == .ipv4 {
+                sendICMPError(about: packet, .protocolUnreachable, &context)
+            } else if header.protocol != .noNextHeader {
+                // The pointer says where the unknown number stands; without extension headers in the fixed header.
+                sendICMPv6Error(
+                    about: packet, .unknownNextHeader, restOfHeader: UInt32(IPv6Header.Offset.nextHeader), &context)
+            }
             drop(packet, .unhandledProtocol, &context)
         }
     }
@@ -322,7 +324,7 @@ extension NetworkNamespace {
         let destination = destinationAddress(packet, context)
         let end = transport + Int(header.datagramLength)
         let intact =
-            header.checksum == 0
+            header.checksum == 0 && source.family == .ipv4
             || context.arena.withBytes(packet) {
                 TransportChecksum.verify(
                     .udp, source: source, destination: destination, in: $0, segment: transport..<end)
@@ -335,7 +337,13 @@ extension NetworkNamespace {
         let local = SocketAddress(destination, header.destinationPort)
         let remote = SocketAddress(source, header.sourcePort)
         guard let socket = sockets.udpSocket(local: local, remote: remote) else {
-            if packet.type == .host { sendICMPError(about: packet, .portUnreachable, &context) }
+            if packet.type == .host {
+                if source.family == .ipv4 {
+                    sendICMPError(about: packet, .portUnreachable, &context)
+                } else {
+                    sendICMPv6Error(about: packet, .portUnreachable, &context)
+                }
+            }
             drop(packet, .noSocket, &context)
             return
         }

@@ -322,8 +322,9 @@ extension NetworkNamespace {
         _ id: SocketID, _ error: SocketError, nextHopMTU: UInt16?, _ context: inout PathContext
     ) {
         guard var connection = sockets[tcp: id] else { return }
-        if let nextHopMTU {
-            let size = Int(nextHopMTU) - IPv4Header.length - TCPHeader.length - (connection.usesTimestamps ? 12 : 0)
+        if let nextHopMTU, let remote = sockets.sockets[id.index].remote {
+            let headers = headerLength(towards: remote.address) + TCPHeader.length
+            let size = Int(nextHopMTU) - headers - (connection.usesTimestamps ? 12 : 0)
             guard size >= 48, size < connection.segmentSize else { return }
             connection.segmentSize = size
             sockets[tcp: id] = connection

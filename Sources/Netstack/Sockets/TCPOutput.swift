@@ -93,7 +93,7 @@ extension NetworkNamespace {
     func advertisedSegmentSize(towards address: IPAddress, at now: Nanoseconds) -> UInt16 {
         guard case .route(let route) = routeOutput(address) else { return 536 }
         let mtu = pathMTU(to: address, by: route, at: now)
-        return UInt16(clamping: min(mtu, 65_535) - IPv4Header.length - TCPHeader.length)
+        return UInt16(clamping: min(mtu, 65_535) - headerLength(towards: address) - TCPHeader.length)
     }
 
     func timestamp(_ connection: TCPConnection, _ context: borrowing PathContext) -> UInt32 {
@@ -218,7 +218,7 @@ extension NetworkNamespace {
 
     /// Refuses a segment nobody expects (tcp_v4_send_reset, nf_send_reset): no options, IP id 0.
     mutating func sendReset(about packet: Packet, _ context: inout PathContext) {
-        let transport = networkOffset + Int(context.arena.load8(packet, networkOffset) & 0xf) * 4
+        guard let transport = NetworkHeader(packet, in: context.arena)?.transport else { return }
         let parsed = context.arena.withBytes(packet) { try? TCPHeader(parsing: $0, at: transport) }
         guard let header = parsed, !header.flags.contains(.rst) else { return }
         let payload = packet.length - transport - header.headerLength
@@ -239,25 +239,17 @@ extension NetworkNamespace {
     mutating func transmit(
         _ segment: OutgoingSegment, parent: UInt32? = nil, _ context: inout PathContext
     ) {
-        guard case .route(let route) = routeOutput(segment.remote.address), let source = segment.local.address.ipv4,
-            let target = segment.remote.address.ipv4
-        else { return }
+        guard case .route(let route) = routeOutput(segment.remote.address) else { return }
         let header = TCPHeader(
             sourcePort: segment.local.port, destinationPort: segment.remote.port, sequence: segment.sequence,
             acknowledgment: segment.acknowledgment, flags: segment.flags, window: segment.window,
             options: segment.options)
-        let transportLength = header.writtenLength + segment.payload.count
-        var packet = context.arena.allocate(
-            length: networkOffset + IPv4Header.length + transportLength, id: context.newPacketID())
-        packet.flowHash = segment.flowHash
-        let timeToLive = segment.timeToLive ?? UInt8(sysctls.defaultTimeToLive)
+        let (packet, start) = makePacket(
+            LocalHeader(
+                protocol: .tcp, source: segment.local.address, destination: segment.remote.address,
+                timeToLive: segment.timeToLive, identification: segment.identification, dontFragment: true,
+                flowHash: segment.flowHash), length: header.writtenLength + segment.payload.count, &context)
         context.arena.withMutableBytes(packet) { bytes in
-            bytes.storeUInt16(EtherType.ipv4.rawValue, at: 12)
-            IPv4Header(
-                source: source, destination: target, protocol: .tcp, payloadLength: transportLength,
-                timeToLive: timeToLive, identification: segment.identification, dontFragment: true
-            ).write(to: &bytes, at: networkOffset)
-            let start = networkOffset + IPv4Header.length
             header.write(to: &bytes, at: start)
             bytes.store(Array(segment.payload), at: start + header.writtenLength)
             TransportChecksum.fill(

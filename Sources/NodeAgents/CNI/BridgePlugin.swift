@@ -17,6 +17,20 @@ public struct BridgePlugin: Sendable {
     /// flannel's network: the pod gets a route to it by the gateway.
     public var clusterNetwork: IPPrefix
 
+    /// The IPv6 range of a dual-stack cluster.
+    public var ipv6: Range?
+
+    /// A node's pod CIDR of one family and the network it is cut from.
+    public struct Range: Sendable {
+        public var subnet: IPPrefix
+        public var clusterNetwork: IPPrefix
+
+        public init(subnet: IPPrefix, clusterNetwork: IPPrefix) {
+            self.subnet = subnet
+            self.clusterNetwork = clusterNetwork
+        }
+    }
+
     public init(bridge: String, hairpinMode: Bool, mtu: Int, subnet: IPPrefix, clusterNetwork: IPPrefix) {
         self.bridge = bridge
         self.hairpinMode = hairpinMode
@@ -36,13 +50,17 @@ public struct BridgePlugin: Sendable {
                 InterfaceAddress(gateway, prefixLength: subnet.length), to: link, broadcast: subnet.last.ipv4)
         }
         node.sysctls.ipForward = true
+        if let ipv6, let gateway = ipv6.subnet.address.advanced(by: 1) {
+            node.addAddress(InterfaceAddress(gateway, prefixLength: ipv6.subnet.length), to: link)
+            node.sysctls.ipv6Forward = true
+        }
         return link
     }
 
     /// Joins a pod to the bridge: `hostName` is the name of the node's end, eth0 the pod's.
     public func add(
-        pod: inout NetworkNamespace, address: IPAddress, podMAC: MACAddress, to node: inout NetworkNamespace,
-        hostName: String, hostMAC: MACAddress, bridgeMAC: MACAddress
+        pod: inout NetworkNamespace, address: IPAddress, ipv6 second: IPAddress? = nil, podMAC: MACAddress,
+        to node: inout NetworkNamespace, hostName: String, hostMAC: MACAddress, bridgeMAC: MACAddress
     ) {
         let bridgeLink = ensureBridge(on: &node, hardwareAddress: bridgeMAC)
         let hostLink = LinkID(node.links.count)
@@ -54,9 +72,17 @@ public struct BridgePlugin: Sendable {
         node.attach(hostLink, to: bridgeLink, hairpin: hairpinMode)
         pod.addAddress(
             InterfaceAddress(address, prefixLength: subnet.length), to: podLink, broadcast: subnet.last.ipv4)
-        guard let gateway else { return }
-        // IPAM's routes first, the default route of isDefaultGateway last.
-        pod.addRoute(Route(clusterNetwork, gateway: gateway, link: podLink))
-        pod.addRoute(Route(IPPrefix(.any(.ipv4), length: 0), gateway: gateway, link: podLink))
+        if let gateway { addRoutes(to: clusterNetwork, by: gateway, on: podLink, of: &pod) }
+        guard let ipv6, let second, let gateway = ipv6.subnet.address.advanced(by: 1) else { return }
+        pod.addAddress(InterfaceAddress(second, prefixLength: ipv6.subnet.length), to: podLink)
+        addRoutes(to: ipv6.clusterNetwork, by: gateway, on: podLink, of: &pod)
+    }
+
+    /// IPAM's routes first, the default route of isDefaultGateway last.
+    private func addRoutes(
+        to network: IPPrefix, by gateway: IPAddress, on link: LinkID, of pod: inout NetworkNamespace
+    ) {
+        pod.addRoute(Route(network, gateway: gateway, link: link))
+        pod.addRoute(Route(IPPrefix(.any(gateway.family), length: 0), gateway: gateway, link: link))
     }
 }

@@ -100,6 +100,14 @@ public enum FlannelDaemon {
         }
     }
 
+    /// The route to another node's IPv6 subnet. All backends route IPv6 as host-gw does: the second VXLAN device
+    /// (flannel-v6) is not modelled.
+    public static func addIPv6Route(
+        to subnet: IPPrefix, gateway: IPAddress, on external: LinkID, of node: inout NetworkNamespace
+    ) {
+        node.addRoute(Route(subnet, gateway: gateway, link: external))
+    }
+
     private static func isOnlink(_ address: IPv4Address, _ link: Link) -> Bool {
         link.addresses.contains { $0.interface.prefix.contains(IPAddress(address)) }
     }

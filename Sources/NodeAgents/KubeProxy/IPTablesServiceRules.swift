@@ -24,14 +24,11 @@ struct ServiceRules: Sendable {
         add(proxyFirewall, to: FilterChain.proxyFirewall.rawValue, of: &ruleset[.filter])
         add(services, to: NATChain.services.rawValue, of: &ruleset[.nat])
         add(nodePorts, to: NATChain.nodePorts.rawValue, of: &ruleset[.nat])
-        for chain in chains {
-            ruleset[.nat].create(chain.name, agent: IPTablesProxy.agent)
-            add(chain.rules, to: chain.name, of: &ruleset[.nat])
-        }
+        for chain in chains { ruleset[.nat].append(chain.rules, to: chain.name, agent: IPTablesProxy.agent) }
     }
 
     private func add(_ rules: [Rule], to chain: String, of table: inout Table) {
-        for rule in rules { table.append(rule, to: chain) }
+        if !rules.isEmpty { table.append(rules, to: chain) }
     }
 }
 

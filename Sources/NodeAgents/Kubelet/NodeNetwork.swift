@@ -46,7 +46,9 @@ public enum NodeNetwork {
         _ node: Node, proxy: KubeProxyConfiguration, to namespace: inout NetworkNamespace
     ) {
         namespace.sysctls.ipForward = true
+        namespace.sysctls.ipv6Forward = true
         namespace.sysctls.bridgeCallsIPTables = true
+        namespace.sysctls.bridgeCallsIP6Tables = true
         namespace.sysctls.routeLocalnet = proxy.mode == .iptables && proxy.iptables.localhostNodePorts
         if proxy.mode == .ipvs {
             namespace.sysctls.virtualServersUseTracking = true
@@ -56,8 +58,12 @@ public enum NodeNetwork {
             namespace.sysctls.arpAnnounce = proxy.ipvs.strictARP ? 2 : 0
         }
         namespace.sysctls.connectionTrackingIsLiberal = proxy.conntrack.tcpBeLiberal
-        namespace.sysctls.connectionTimeoutEstablished = Int(proxy.conntrack.tcpEstablishedTimeout / 1_000_000_000)
-        namespace.sysctls.connectionTimeoutCloseWait = Int(proxy.conntrack.tcpCloseWaitTimeout / 1_000_000_000)
+        // Zero leaves these two as they are.
+        let (udp, udpStream) = (proxy.conntrack.udpTimeout, proxy.conntrack.udpStreamTimeout)
+        if udp > 0 { namespace.sysctls.connectionTimeouts.udp = Int(udp / 1_000_000_000) }
+        if udpStream > 0 { namespace.sysctls.connectionTimeouts.udpStream = Int(udpStream / 1_000_000_000) }
+        namespace.sysctls.connectionTimeouts.tcpEstablished = Int(proxy.conntrack.tcpEstablishedTimeout / 1_000_000_000)
+        namespace.sysctls.connectionTimeouts.tcpCloseWait = Int(proxy.conntrack.tcpCloseWaitTimeout / 1_000_000_000)
         for (key, value) in node.metadata.annotations.sorted(by: { $0.key < $1.key })
         where key.hasPrefix(prefix + "sysctl.") {
             // Names and values were checked when the manifest was read.

@@ -1,5 +1,6 @@
 // Links and addresses of a namespace as `ip link` and `ip addr` of iproute2 6.1 print them, and as their -j does.
-// Simplified: nothing queues in podnet, so every qdisc is noqueue; links have no IPv6 addresses of their own.
+// Simplified: nothing queues in podnet, so every qdisc is noqueue; links without an IPv6 address have no
+// link-local one either.
 
 internal import Addressing
 public import Netstack

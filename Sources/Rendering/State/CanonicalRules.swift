@@ -1,6 +1,7 @@
 // kube-proxy's part of an iptables ruleset in canonical order, whether kube-proxy is modelled or the rules were dumped
 // from a node. The chains are known by the names pkg/proxy/iptables/proxier.go gives them; kubelet's are left out.
 
+public import Addressing
 public import Netstack
 
 extension Ruleset {
@@ -51,6 +52,40 @@ extension Ruleset {
             if left.isLast != right.isLast { return right.isLast }
             return left.text.utf8.lexicographicallyPrecedes(right.text.utf8)
         }
+    }
+}
+
+extension NFTablesRuleset {
+    /// The tables packets of a family meet.
+    public func keeping(_ family: AddressFamily) -> NFTablesRuleset {
+        let other = family == .ipv4 ? "ip6" : "ip"
+        return NFTablesRuleset(tables.filter { $0.family.rawValue != other })
+    }
+
+    /// kube-proxy's tables in canonical order: sets and maps element by element, chains rule by rule.
+    public func kubeProxySections() -> [RuleSection] {
+        tables.filter { $0.name == "kube-proxy" }.flatMap { table in
+            let sets = table.sets.map { set in
+                RuleSection(
+                    "\(table.title) \(set.data == nil ? "set" : "map") \(set.name)",
+                    [set.declaration] + set.elements.map(\.description).sorted())
+            }
+            let chains = table.chains.map { chain in
+                let base = chain.base.map { ["\($0.kind) \($0.place) \($0.priority) \($0.policy)"] } ?? []
+                return RuleSection(
+                    "\(table.title) chain \(chain.name)", ["chain \(chain.name)"] + base + chain.rules.map { "\($0)" })
+            }
+            return sets + chains
+        }
+    }
+}
+
+extension NFTablesSet {
+    /// What the set is, without what is in it. The size nft adds to a dynamic set says nothing.
+    fileprivate var declaration: String {
+        let types = key.map(\.rawValue) + (data.map { [":"] + $0.map(\.rawValue) } ?? [])
+        return ([name] + types + flags.map(\.rawValue)).joined(separator: " ")
+            + (timeout.map { " timeout \($0)" } ?? "")
     }
 }
 

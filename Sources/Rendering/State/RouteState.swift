@@ -2,7 +2,7 @@
 // the blanks it leaves at line ends. Routes come in the order the kernel walks its trie: by destination, at the same
 // destination the longer prefix first. Neighbors come in the order they were met, where the kernel's is that of a hash.
 
-internal import Addressing
+public import Addressing
 internal import Netstack
 
 extension NamespaceState {
@@ -11,16 +11,16 @@ extension NamespaceState {
         case main, local, all
     }
 
-    /// `ip route [show [dev NAME] [table main|local|all]]`.
+    /// `ip [-6] route [show [dev NAME] [table main|local|all]]`.
     public func routes(
-        table: Table = .main, dev name: String? = nil
+        table: Table = .main, dev name: String? = nil, family: AddressFamily = .ipv4
     ) throws(NamespaceQuestionError) -> (text: String, json: JSONValue) {
         var device: LinkID?
         if let name { device = try link(named: name, tool: .other).id }
         var shown: [(route: Route, isLocalTable: Bool)] = []
         if table != .local { shown += inOrder(namespace.mainTable.routes).map { ($0, false) } }
         if table != .main { shown += inOrder(namespace.localTable.routes).map { ($0, true) } }
-        if let device { shown.removeAll { $0.route.link != device } }
+        shown.removeAll { $0.route.prefix.family != family || device != nil && $0.route.link != device }
         let members = shown.map { route, isLocalTable in
             routeMembers(route, table: table == .all && isLocalTable ? "local" : nil, showsDevice: device == nil)
         }
@@ -29,6 +29,9 @@ extension NamespaceState {
 
     private func inOrder(_ routes: [Route]) -> [Route] {
         routes.sorted { left, right in
+            // Of IPv6 the default route comes last.
+            let isLast = (left.prefix.family == .ipv6 && left.prefix.length == 0, right.prefix.length == 0)
+            if left.prefix.family == .ipv6, isLast.0 != isLast.1 { return isLast.1 }
             if left.prefix.address != right.prefix.address { return left.prefix.address < right.prefix.address }
             if left.prefix.length != right.prefix.length { return left.prefix.length > right.prefix.length }
             return left.metric < right.metric
@@ -48,20 +51,25 @@ extension NamespaceState {
         add("table", table)
         if route.origin != .boot { add("protocol", route.origin.rawValue) }
         switch route.scope {
-        // A route that leads nowhere has no scope.
-        case _ where route.link == nil, .universe: break
+        // A route that leads nowhere has no scope, nor has any of IPv6.
+        case _ where route.link == nil || prefix.family == .ipv6, .universe: break
         case .link: add("scope", "link")
         case .host: add("scope", "host")
         }
         add("prefsrc", route.preferredSource?.description)
-        if route.metric != 0 { members.append(JSONValue.Member("metric", .number(route.metric))) }
+        let hasMetric = route.metric != 0 || prefix.family == .ipv6
+        if hasMetric { members.append(JSONValue.Member("metric", .number(route.metric))) }
         members.append(JSONValue.Member("flags", .array(route.isOnlink ? [.string("onlink")] : [])))
+        add("pref", prefix.family == .ipv6 ? "medium" : nil)
         return members
     }
 
     /// The same members as words.
     private func routeText(_ members: [JSONValue.Member]) -> String {
-        let words = ["gateway": "via ", "dev": "dev ", "table": "table ", "protocol": "proto ", "scope": "scope "]
+        let words = [
+            "gateway": "via ", "dev": "dev ", "table": "table ", "protocol": "proto ", "scope": "scope ",
+            "pref": "pref ",
+        ]
         var text = ""
         for member in members {
             switch member.value {
