@@ -175,6 +175,12 @@ public struct NetworkNamespace: Sendable {
         hookWalk = HookWalk(compiledNFTables)
     }
 
+    /// Forgets the tracked connections a test picks, as `conntrack -D` does; how many there were.
+    @discardableResult
+    public mutating func removeConnections(where test: (TrackedConnection) -> Bool) -> Int {
+        connections.remove(where: test)
+    }
+
     // MARK: what the path asks
 
     /// Whether the address is one of this namespace's own (RTN_LOCAL).

@@ -48,6 +48,12 @@ public struct HeaderSummary: Hashable, Sendable, BitwiseCopyable {
     public var outerTimeToLive: UInt8
 
     public var isARP: Bool { etherType == 0x0806 }
+    /// ICMP of either family.
+    public var isICMP: Bool { `protocol` == .icmp || `protocol` == .icmpv6 }
+    /// ARP, or what IPv6 has in its place: solicitations and advertisements of neighbors and routers.
+    public var findsNeighbors: Bool { isARP || `protocol` == .icmpv6 && (133...137).contains(detail) }
+    /// An echo reply of either family.
+    public var isEchoReply: Bool { `protocol` == .icmp && detail == 0 || `protocol` == .icmpv6 && detail == 129 }
 }
 
 /// One step of one packet.
@@ -116,13 +122,17 @@ public struct PathEvent: Sendable, BitwiseCopyable {
 public struct RouteReference: Hashable, Sendable, BitwiseCopyable {
     public var isLocalTable: Bool
     public var index: Int32
+
+    /// No table was asked: the destination means something on one link only.
+    public static let onLink = RouteReference(isLocalTable: true, index: -2)
 }
 
 extension HeaderSummary {
     /// What is known of a packet that never reached a link.
     package init(unsent protocol: IPProtocol, source: SocketAddress, destination: SocketAddress) {
         self.init(
-            etherType: EtherType.ipv4.rawValue, sourceMAC: .zero, destinationMAC: .zero, source: source.address,
+            etherType: EtherType(source.address.family).rawValue, sourceMAC: .zero, destinationMAC: .zero,
+            source: source.address,
             destination: destination.address, protocol: `protocol`, timeToLive: 0, detail: 0, code: 0,
             sourcePort: source.port, destinationPort: destination.port, length: 0, isEncapsulated: false,
             outerSource: .any, outerDestination: .any, outerTimeToLive: 0)

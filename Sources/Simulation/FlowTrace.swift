@@ -80,14 +80,14 @@ extension Simulator {
         guard let first, !packet.isRetransmission else { return false }
         if packet.sender != client { return true }
         let headers = packet.headers
-        if headers.protocol == .icmp {
-            return first.headers.protocol != .icmp || headers.detail != first.headers.detail
+        if headers.isICMP {
+            return !first.headers.isICMP || headers.detail != first.headers.detail
         }
         guard let server else { return false }
         return headers.sourcePort == server.destinationPort && headers.destinationPort == server.sourcePort
     }
 
-    /// The IP packets of a flow, without ARP and without copies.
+    /// The IP packets of a flow, without those that find neighbors and without copies.
     private func packets(of report: FlowReport) -> [FlowPacket] {
         var origins: [UInt32: (sender: NamespaceID, isRetransmission: Bool, time: Nanoseconds)] = [:]
         var order: [UInt32] = []
@@ -104,7 +104,7 @@ extension Simulator {
         }
         return order.compactMap { packet in
             guard let origin = origins[packet], let summary = headers[packet] ?? unsent(report, origin.sender),
-                !summary.isARP
+                !summary.findsNeighbors
             else { return nil }
             return FlowPacket(
                 packet: packet, time: origin.time, sender: name(of: origin.sender), headers: summary,
@@ -117,12 +117,13 @@ extension Simulator {
     private func unsent(_ report: FlowReport, _ sender: NamespaceID) -> HeaderSummary? {
         guard sender == report.request.source, let local = report.local else { return nil }
         var summary = HeaderSummary(
-            unsent: report.request.protocol, source: local,
+            unsent: report.request.protocol == .icmp && local.address.family == .ipv6
+                ? .icmpv6 : report.request.protocol, source: local,
             destination: SocketAddress(report.request.destination, report.request.port ?? 0))
         // What a client sends first: a SYN, or an echo request.
         switch report.request.protocol {
         case .tcp: summary.detail = 0x02
-        case .icmp: summary.detail = 8
+        case .icmp: summary.detail = local.address.family == .ipv4 ? 8 : 128
         default: break
         }
         return summary

@@ -40,7 +40,9 @@ extension Simulator {
         case .ipv4: return namespace(id).ruleset
         case .ipv6:
             let rules = namespace(id).rulesetIPv6
-            return rules.isEmpty ? ipv6Ruleset(of: object) : rules
+            // A listing of nft holds the rules of both families.
+            let isListed = cluster.dumps[node]?.contains { if case .nftables = $0.rules { true } else { false } }
+            return rules.isEmpty && isListed != true ? ipv6Ruleset(of: object) : rules
         }
     }
 

@@ -245,6 +245,7 @@ extension Simulator {
     }
 
     private func text(of reference: RouteReference, in namespace: NetworkNamespace) -> String {
+        if reference == .onLink { return "on link" }
         guard reference.index >= 0 else { return "broadcast" }
         let table = reference.isLocalTable ? namespace.localTable : namespace.mainTable
         return table.routes[Int(reference.index)].text { namespace.links[$0.index].name }

@@ -98,8 +98,7 @@ extension NetworkNamespace {
         case .iptables(let ruleset, let family):
             setRuleset(ruleset, family: family)
         case .nftables(let ruleset):
-            setRuleset(Ruleset())
-            setRuleset(Ruleset(), family: .ipv6)
+            for family in AddressFamily.allCases { setRuleset(Ruleset(), family: family) }
             setNFTables(ruleset)
         }
     }

@@ -37,7 +37,7 @@ extension FlowTrace {
 
     private func isRefusal(_ reply: PacketTrace) -> Bool {
         guard let headers = reply.first else { return false }
-        if headers.protocol == .icmp { return report.request.protocol != .icmp || headers.detail != 0 }
+        if headers.isICMP { return report.request.protocol != .icmp || !headers.isEchoReply }
         return headers.protocol == .tcp && headers.detail & 0x04 != 0
     }
 }

@@ -87,9 +87,8 @@ public struct ConnectionTracker: Sendable {
         }
     }
 
-    /// Forgets the connections a test picks, as `conntrack -D` does; how many there were.
-    @discardableResult
-    public mutating func remove(where test: (TrackedConnection) -> Bool) -> Int {
+    /// Forgets the connections a test picks; how many there were.
+    mutating func remove(where test: (TrackedConnection) -> Bool) -> Int {
         var count = 0
         for place in pool.indices {
             let connection = pool[place]

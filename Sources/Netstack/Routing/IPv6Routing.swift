@@ -61,11 +61,10 @@ extension NetworkNamespace {
     /// The way of a received packet (ip6_route_input): sources are not judged here.
     func routeIPv6Input(destination: IPAddress, ingress: LinkID) -> RouteVerdict {
         guard let target = destination.ipv6 else { return .unreachable(answer: nil, .invalidDestination) }
-        let own = RouteReference(isLocalTable: true, index: -1)
         if target.isMulticast {
             guard joins(target, on: ingress) else { return .unreachable(answer: nil, .otherHost) }
             return .route(
-                RouteResult(kind: .multicast, egress: ingress, gateway: nil, preferredSource: nil, reference: own))
+                RouteResult(kind: .multicast, egress: ingress, gateway: nil, preferredSource: nil, reference: .onLink))
         }
         guard let verdict = tableVerdict(destination) else {
             return .unreachable(answer: .networkUnreachable, .noInputRoute)
@@ -84,7 +83,7 @@ extension NetworkNamespace {
     func routeOnLink(_ destination: IPAddress, _ link: LinkID) -> RouteResult {
         RouteResult(
             kind: destination.isMulticast ? .multicast : .unicast, egress: link, gateway: nil, preferredSource: nil,
-            reference: RouteReference(isLocalTable: true, index: -1))
+            reference: .onLink)
     }
 }
 

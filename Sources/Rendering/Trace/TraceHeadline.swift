@@ -52,8 +52,8 @@ extension FlowTrace {
     private var rejection: [String] {
         guard let reply, let headers = reply.first else { return ["rejected"] }
         let answer =
-            headers.protocol == .icmp
-            ? "ICMP \(icmpText(type: headers.detail, code: headers.code)) from \(reply.last?.source ?? headers.source)"
+            headers.isICMP
+            ? "\(icmpText(headers)) from \(reply.last?.source ?? headers.source)"
             : "TCP reset from \(reply.last?.source ?? headers.source)"
         switch request?.disposition {
         case .dropped(.noSocket, let place, _):
@@ -73,9 +73,8 @@ extension FlowTrace {
             return ["unreachable"]
         }
         var parts = ["unreachable at \(place)", reason.rawValue, blame(reason, rule)]
-        if let reply, let headers = reply.first, headers.protocol == .icmp {
-            let message = icmpText(type: headers.detail, code: headers.code)
-            parts.append("ICMP \(message) from \(reply.last?.source ?? headers.source)")
+        if let reply, let headers = reply.first, headers.isICMP {
+            parts.append("\(icmpText(headers)) from \(reply.last?.source ?? headers.source)")
         }
         return parts
     }
@@ -107,8 +106,36 @@ extension FlowTrace {
     private var hasReplyFromServer: Bool { reply?.first?.protocol == .tcp }
 }
 
+/// `ICMP` or `ICMPv6`.
+func icmpName(_ headers: HeaderSummary) -> String { headers.protocol == .icmpv6 ? "ICMPv6" : "ICMP" }
+
+/// An ICMP message of either family with its name.
+func icmpText(_ headers: HeaderSummary) -> String {
+    let (type, code) = (headers.detail, headers.code)
+    return icmpName(headers) + " "
+        + (headers.protocol == .icmpv6 ? icmpv6Text(type: type, code: code) : icmpText(type: type, code: code))
+}
+
+private func icmpv6Text(type: UInt8, code: UInt8) -> String {
+    switch (type, code) {
+    case (1, 0): "no route"
+    case (1, 1): "admin prohibited"
+    case (1, 2): "beyond scope"
+    case (1, 3): "address unreachable"
+    case (1, 4): "port unreachable"
+    case (1, 5): "policy failed"
+    case (1, 6): "reject route"
+    case (2, _): "packet too big"
+    case (3, _): "time exceeded"
+    case (4, 1): "unknown next header"
+    case (128, _): "echo request"
+    case (129, _): "echo reply"
+    default: "type \(type) code \(code)"
+    }
+}
+
 /// tcpdump's and ping's words for an ICMP message.
-func icmpText(type: UInt8, code: UInt8) -> String {
+private func icmpText(type: UInt8, code: UInt8) -> String {
     switch (type, code) {
     case (0, _): "echo reply"
     case (3, 0): "net unreachable"

@@ -63,8 +63,8 @@ public struct TraceText: Sendable {
     /// What kind of no a packet is: an ICMP error, a reset; nil for any other packet.
     private func refusal(_ headers: HeaderSummary) -> String? {
         switch headers.protocol {
-        case .icmp where headers.detail != 0 && headers.detail != 8:
-            "ICMP \(icmpText(type: headers.detail, code: headers.code))"
+        case .icmp where headers.detail != 0 && headers.detail != 8, .icmpv6 where headers.detail < 128:
+            icmpText(headers)
         case .tcp where headers.detail & 0x04 != 0: "RST"
         default: nil
         }
@@ -150,7 +150,13 @@ public struct TraceText: Sendable {
             let local = route.hasPrefix("local ") ? "for this machine" : "route \(route)"
             return [indent + dimmed(local)]
         case .waitsForNeighbor(let address, let link):
-            return level == .minimal ? [] : [indent + dimmed("waits: ARP who-has \(address) on \(link)")]
+            return level == .minimal
+                ? []
+                : [
+                    indent
+                        + dimmed(
+                            "waits: \(address.family == .ipv4 ? "ARP" : "ND") who-has \(address) on \(link)")
+                ]
         case .encapsulated(let device, let local, let remote, let vni):
             return [
                 indent + coloured("VXLAN \(local) → \(remote) vni \(vni)", .yellow)
@@ -258,7 +264,7 @@ public struct TraceText: Sendable {
 
     private func flagText(_ headers: HeaderSummary) -> String {
         guard headers.protocol == .tcp else {
-            return headers.protocol == .icmp ? "ICMP" : headers.protocol.description.uppercased()
+            return headers.isICMP ? icmpName(headers) : headers.protocol.description.uppercased()
         }
         let names: [(UInt8, String)] = [(2, "S"), (1, "F"), (4, "R"), (8, "P"), (16, "A")]
         return names.filter { headers.detail & $0.0 != 0 }.map(\.1).joined()
@@ -268,7 +274,7 @@ public struct TraceText: Sendable {
         let ends = "\(endText(headers, isSource: true)) → \(endText(headers, isSource: false))"
         switch headers.protocol {
         case .tcp: return "TCP [\(flagText(headers))] \(ends)"
-        case .icmp: return "ICMP \(icmpText(type: headers.detail, code: headers.code)) \(ends)"
+        case .icmp, .icmpv6: return "\(icmpText(headers)) \(ends)"
         default: return "\(headers.protocol.description.uppercased()) \(ends)"
         }
     }
