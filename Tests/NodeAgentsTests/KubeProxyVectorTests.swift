@@ -2,6 +2,7 @@
 
 import Addressing
 import Kubernetes
+import Netstack
 import NodeAgents
 import Testing
 
@@ -27,6 +28,15 @@ struct KubeProxyVectorTests {
     @Test("ip6tables rules are what kube-proxy wrote")
     func ip6tablesRulesAreEqual() throws {
         try compare("18-dual-stack", family: .ipv6, file: "ip6tables-save.txt")
+    }
+
+    @Test("a dump of a real node is read, all of it evaluated, and printed back unchanged", arguments: names)
+    func dumpsAreUnchanged(name: String) throws {
+        let text = try vectorText("kube-proxy/\(name)/iptables-save.txt")
+        let lines = text.split(separator: "\n").filter { !$0.hasPrefix("#") }
+        let saved = try SavedRules(lines.joined(separator: "\n"), family: .ipv4)
+        #expect(saved.ruleset.savedText().split(separator: "\n") == lines)
+        #expect(saved.unevaluated.isEmpty)
     }
 
     private func compare(_ name: String, family: AddressFamily, file: String) throws {
