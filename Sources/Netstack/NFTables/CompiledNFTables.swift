@@ -56,7 +56,7 @@ struct CompiledVerdict: Sendable, BitwiseCopyable {
 struct CompiledTranslation: Sendable {
     var kind: NFTablesTranslation.Kind
     /// What does not come out of a map.
-    var range: TranslationTarget
+    var range: TranslationRange
     var family: AddressFamily
     /// Gives the address and perhaps the port.
     var map: (key: [CompiledExpression], set: Int)?
@@ -248,7 +248,7 @@ struct CompiledNFTables: Sendable {
             let family = translation.family ?? family.addresses ?? translation.addressFamily
                 ?? (translation.address == nil ? .ipv4 : nil)
         else { return nil }
-        var range = TranslationTarget()
+        var range = TranslationRange()
         for flag in translation.flags {
             switch flag {
             case .random: range.options.insert(.random)

@@ -259,7 +259,7 @@ extension NetworkNamespace {
     private mutating func range(
         of translation: CompiledTranslation, _ view: NFTablesPacketView, _ packet: Packet,
         _ context: inout PathContext
-    ) -> TranslationTarget? {
+    ) -> TranslationRange? {
         // In a table of both families a translation is for its own.
         if translation.range.addresses != nil || translation.map != nil {
             guard translation.family == view.fields.family else { return nil }
@@ -277,7 +277,7 @@ extension NetworkNamespace {
     }
 
     /// What a translation asks of NAT, in the words it shares with iptables' targets.
-    private func target(_ kind: NFTablesTranslation.Kind, _ range: TranslationTarget) -> Target {
+    private func target(_ kind: NFTablesTranslation.Kind, _ range: TranslationRange) -> Target {
         switch kind {
         case .dnat: .destinationNAT(range)
         case .snat: .sourceNAT(range)
