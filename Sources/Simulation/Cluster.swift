@@ -12,7 +12,8 @@ public struct Cluster: Sendable {
     var dumps: [String: [RulesDump]] = [:]
 
     /// Lets the controllers work on what the user gave until nothing changes. The seed decides names, addresses and
-    /// ports nobody chose, `proxyMode` replaces the kube-proxy mode of the configuration. Throws when the input contradicts itself.
+    /// ports nobody chose, `proxyMode` replaces the kube-proxy mode of the configuration. Throws when the input
+    /// contradicts itself.
     public init(
         realising given: ObjectStore, seed: UInt64 = 1, proxyMode: ProxyMode? = nil
     ) throws(ObjectError) {

@@ -26,12 +26,7 @@ public struct RulesDump: Sendable {
     public init(_ text: String, family: AddressFamily? = nil) throws(RulesetError) {
         switch Self.firstWord(of: text) {
         case "table":
-            let ruleset: NFTablesRuleset
-            do {
-                ruleset = try NFTablesRuleset(listing: text)
-            } catch {
-                throw RulesetError(line: error.line, column: error.column, error.message, hint: error.hint)
-            }
+            let ruleset = try NFTablesRuleset(listing: text)
             rules = .nftables(ruleset)
             notices = ruleset.notices.map { Notice(line: $0.line, message: $0.message) }
         case let word where word.first == "*":

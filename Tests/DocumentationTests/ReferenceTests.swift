@@ -30,7 +30,9 @@ import Testing
         let known = try words("docs/fidelity.md")
         for (enumeration, file) in [("Match", "Match.swift"), ("Target", "Target.swift")] {
             for name in try Self.cases(of: enumeration, in: "Sources/Netstack/Netfilter/\(file)") {
-                let spelled = try #require(Self.spellings[name], "how does iptables spell '\(name)' of \(enumeration)?")
+                let spelled = try #require(
+                    Self.spellings["\(enumeration) \(name)"] ?? Self.spellings[name],
+                    "how does iptables spell '\(name)' of \(enumeration)?")
                 if !known.contains(spelled) { Issue.record("docs/fidelity.md does not have \(spelled)") }
             }
         }
@@ -38,6 +40,10 @@ import Testing
             TableName.allCases.map(\.rawValue), Hook.allCases.map(\.chainName), RejectKind.allCases.map(\.rawValue),
             NeighborState.allCases.map(\.rawValue), TCPTrackingState.allCases.map(\.text), Sysctls.names,
         ]
+        let page = try Page("docs/fidelity.md").text
+        for field in NFTablesField.allCases where !page.contains("`\(field.rawValue)`") {
+            Issue.record("docs/fidelity.md does not have \(field.rawValue)")
+        }
         for word in vocabularies.joined() {
             if !known.contains(word) { Issue.record("docs/fidelity.md does not have \(word)") }
         }
@@ -45,13 +51,18 @@ import Testing
 
     /// Cases of Match and Target in the words of iptables.
     private static let spellings = [
-        "comment": "comment", "transport": "--dport", "connectionState": "conntrack", "mark": "mark",
-        "addressType": "addrtype", "random": "statistic", "recentCheck": "--rcheck", "recentSet": "--set",
-        "accounting": "nfacct", "set": "set", "ipvs": "ipvs", "physicalIngress": "physdev", "accept": "ACCEPT",
-        "drop": "DROP", "return": "RETURN", "jump": "-j",
-        "goto": "-g",
-        "setMark": "MARK", "destinationNAT": "DNAT", "sourceNAT": "SNAT", "masquerade": "MASQUERADE",
-        "reject": "REJECT",
+        "Target connectionMark": "CONNMARK", "comment": "comment", "transport": "--dport", "icmp": "icmp",
+        "multiport": "multiport",
+        "connection": "conntrack", "state": "state", "mark": "mark", "connectionMark": "connmark",
+        "addressType": "addrtype", "statistic": "statistic", "recent": "recent", "limit": "limit", "set": "set",
+        "bridgePort": "physdev", "addressRange": "iprange", "owner": "owner", "length": "length",
+        "timeToLive": "ttl", "codePoint": "dscp", "typeOfService": "tos", "sourceMAC": "mac",
+        "packetType": "pkttype", "reversePath": "rpfilter", "virtualService": "ipvs", "accounting": "nfacct",
+        "laterFragment": "-f", "maskedAddress": "-m", "unevaluated": "hashlimit",
+        "accept": "ACCEPT", "drop": "DROP", "return": "RETURN", "jump": "-j", "goto": "-g", "setMark": "MARK",
+        "destinationNAT": "DNAT", "sourceNAT": "SNAT", "masquerade": "MASQUERADE", "redirect": "REDIRECT",
+        "reject": "REJECT", "log": "LOG", "netlinkLog": "NFLOG", "noTrack": "NOTRACK", "setSegmentSize": "TCPMSS",
+        "setCodePoint": "DSCP", "setTypeOfService": "TOS", "setTimeToLive": "TTL",
     ]
 
     /// The case names of an enumeration, read from its source: not every one has values to list.
@@ -60,7 +71,7 @@ import Testing
         let start = try #require(lines.firstIndex { $0.contains("enum \(enumeration):") }, "no enum in \(path)")
         let body = lines[start...].prefix { $0 != "}" }
         let names = body.flatMap { line -> [String] in
-            guard let match = line.wholeMatch(of: #/    case (.*)/#) else { return [] }
+            guard let match = line.wholeMatch(of: #/    (?:indirect )?case (.*)/#) else { return [] }
             // One case to a line where cases carry values.
             if match.1.contains("(") || match.1.hasSuffix(":") {
                 return [String(match.1.prefix { $0 != "(" })]

@@ -267,6 +267,20 @@ import Testing
                 """
             ),
             (
+                configMap("kube-system", "kube-proxy", "config.conf", "ipvs:\n  scheduler: best\n"),
+                """
+                test.yaml:7:18: data[config.conf].ipvs.scheduler: "best" is not a scheduler of IPVS
+                  hint: write it as rr, wrr, lc, wlc, fo, ovf, lblc, lblcr, dh, sh, sed, nq, mh, twos
+                """
+            ),
+            (
+                configMap("kube-system", "kube-proxy", "config.conf", "ipvs:\n  excludeCIDRs: [10.0.0.0]\n"),
+                """
+                test.yaml:7:22: data[config.conf].ipvs.excludeCIDRs[0]: "10.0.0.0" is not a CIDR
+                  hint: write it as 10.0.0.0/8
+                """
+            ),
+            (
                 configMap(
                     "kube-system", "kubeadm-config", "ClusterConfiguration", "networking:\n  podSubnet: 10.244.0\n"),
                 """

@@ -244,4 +244,23 @@ import Wire
         #expect(harness.sent.isEmpty)
         #expect(harness.drops == [.forwardingDisabled])
     }
+
+    @Test(
+        "physdev sees the ports of a bridged packet",
+        arguments: [
+            ("--physdev-in p0", true), ("--physdev-in p1", false), ("! --physdev-in p1", true),
+            ("--physdev-in p+", true),
+            ("--physdev-out p1", true), ("--physdev-out p0", false), ("! --physdev-out p0", true),
+            ("--physdev-is-in", true), ("! --physdev-is-in", false), ("--physdev-is-out", true),
+            ("! --physdev-is-out", false), ("--physdev-is-bridged", true), ("! --physdev-is-bridged", false),
+            ("--physdev-in p0 --physdev-out p1 --physdev-is-bridged", true),
+        ])
+    func physicalDevices(options: String, matches: Bool) throws {
+        let (harness, _, ports) = node(endpoint: "10.1.0.3")
+        let rule = "-A FORWARD -m physdev \(options) -j DROP"
+        harness.host.setRuleset(
+            try Ruleset(saved: "*filter\n:FORWARD ACCEPT [0:0]\n\(rule)\nCOMMIT\n", family: .ipv4))
+        harness.receive(PacketBuilder(a1, "10.1.0.2", a2, "10.1.0.3").udp(from: 1, to: 2), on: ports[0])
+        #expect(harness.drops == (matches ? [.netfilterDrop] : []))
+    }
 }

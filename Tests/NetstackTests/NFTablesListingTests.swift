@@ -54,7 +54,7 @@ import Testing
         } catch {
             #expect(error.message.contains(message))
             #expect((error.line, error.column) == (line, column), "\(error.message)")
-            #expect(!error.hint.isEmpty)
+            #expect(error.hint?.isEmpty == false)
         }
     }
 
@@ -76,11 +76,11 @@ import Testing
             }
 
             """
-        let error = #expect(throws: NFTablesListingError.self) { try NFTablesRuleset(listing: loop) }
+        let error = #expect(throws: RulesetError.self) { try NFTablesRuleset(listing: loop) }
         #expect(error?.message == "chains call each other in a loop: @m, a, b, @m")
         #expect(error?.line == 12)
         let base = Self.table("\tchain c {\n\t\tjump d\n\t}\n\tchain d {\n\t\t\(forwardFilter)\n\t}")
-        let second = #expect(throws: NFTablesListingError.self) { try NFTablesRuleset(listing: base) }
+        let second = #expect(throws: RulesetError.self) { try NFTablesRuleset(listing: base) }
         #expect(second?.message == "d is a base chain: nothing can jump there")
     }
 

@@ -165,4 +165,32 @@ import Testing
         #expect(try Ruleset(saved: dump(closing: ""), family: .ipv4)[.filter].chains.count == 20_000)
         #expect(throws: RulesetError.self) { try Ruleset(saved: dump(closing: "-A C19999 -j C5\n"), family: .ipv4) }
     }
+
+    @Test func `No text makes the reader or a packet fall over`() {
+        let seed: UInt64 = 4711
+        var random = SeededGenerator(seed: seed)
+        let rules = HandWrittenRules.ipv4.map { $0.split(separator: " ").map(String.init) }
+        let words = Array(rules.joined())
+        var read = 0
+        for _ in 0..<1500 {
+            var rule = rules[random.next(below: rules.count)]
+            // One word is left out, comes in, or takes another's place.
+            let place = 2 + random.next(below: max(rule.count - 2, 1))
+            let isLost = random.next(below: 2) == 0
+            if isLost, place < rule.count { rule.remove(at: place) }
+            if random.next(below: 2) == 0, place <= rule.count {
+                rule.insert(words[random.next(below: words.count)], at: place)
+            }
+            guard let table = TableName(rawValue: rule[0]) else { continue }
+            let chains = table.builtInChains.map { ":\($0.chainName) ACCEPT [0:0]\n" }.joined()
+            let line = "-A " + rule.dropFirst().joined(separator: " ")
+            let dump = "*\(table.rawValue)\n\(chains):FOO - [0:0]\n\(line)\nCOMMIT\n"
+            guard let saved = try? SavedRules(dump, family: .ipv4) else { continue }
+            read += 1
+            // What was read is printed so that it is read again as the same.
+            let printed = saved.ruleset.savedText()
+            #expect((try? Ruleset(saved: printed, family: .ipv4)) == saved.ruleset, "seed \(seed): \(line)")
+        }
+        #expect(read > 100, "seed \(seed)")
+    }
 }

@@ -128,19 +128,19 @@ import Wire
     }
 
     @Test func `SNAT takes a port of the range, in turn where others are taken`() {
-        let range = TranslationTarget(addresses: ip("203.0.113.5")...ip("203.0.113.5"), ports: 1024...1043)
+        let range = TranslationRange(addresses: ip("203.0.113.5")...ip("203.0.113.5"), ports: 1024...1043)
         let ports = translated(.sourceNAT(range), chain: "POSTROUTING").map { $0.packet!.udp!.sourcePort }
         #expect(Set(ports) == Set(1024...1043), "twenty connections to one end take all twenty ports")
     }
 
     @Test func `A source port in the range is kept`() {
-        let range = TranslationTarget(addresses: ip("203.0.113.5")...ip("203.0.113.5"), ports: 4000...6000)
+        let range = TranslationRange(addresses: ip("203.0.113.5")...ip("203.0.113.5"), ports: 4000...6000)
         let ports = translated(.sourceNAT(range), chain: "POSTROUTING").map { $0.packet!.udp!.sourcePort }
         #expect(ports == Array(5000..<5020))
     }
 
     @Test func `Of several addresses a source always gets the same for a destination`() {
-        let range = TranslationTarget(addresses: ip("203.0.113.1")...ip("203.0.113.8"))
+        let range = TranslationRange(addresses: ip("203.0.113.1")...ip("203.0.113.8"))
         let sources = (2..<30).map { "10.0.0.\($0)" }
         let addresses = translated(.sourceNAT(range), chain: "POSTROUTING", sources: sources).map(\.ipv4.source)
         #expect(addresses.count == sources.count * 20)
@@ -151,10 +151,10 @@ import Wire
     }
 
     @Test func `DNAT to a range of ports takes the first that is free`() {
-        let range = TranslationTarget(addresses: ip("10.0.0.3")...ip("10.0.0.3"), ports: 8000...8009)
+        let range = TranslationRange(addresses: ip("10.0.0.3")...ip("10.0.0.3"), ports: 8000...8009)
         let sent = translated(.destinationNAT(range), chain: "PREROUTING")
         #expect(sent.allSatisfy { $0.packet!.udp!.destinationPort == 8000 }, "source ports differ, so none is taken")
-        let shifted = TranslationTarget(
+        let shifted = TranslationRange(
             addresses: ip("10.0.0.3")...ip("10.0.0.3"), ports: 8000...8009, basePort: 50)
         #expect(
             translated(.destinationNAT(shifted), chain: "PREROUTING").allSatisfy {
@@ -164,7 +164,7 @@ import Wire
 
     @Test func `REDIRECT leads to an address of the way in, of one's own packets to loopback`() throws {
         var rules = Ruleset()
-        let ports = TranslationTarget(ports: 5353...5353)
+        let ports = TranslationRange(ports: 5353...5353)
         rules[.nat].append(Rule(target: .redirect(ports)), to: "PREROUTING")
         rules[.nat].append(Rule(target: .redirect(ports)), to: "OUTPUT")
         let (harness, inside) = filteringRouter(rules)

@@ -62,7 +62,7 @@ import Wire
         Row(target: .reject(.policyFailIPv6), sent: [], dropped: true),
         Row(target: .reject(.rejectRouteIPv6), sent: [], dropped: true),
         Row(
-            target: .redirect(TranslationTarget()), table: .nat, chain: "PREROUTING",
+            target: .redirect(TranslationRange()), table: .nat, chain: "PREROUTING",
             sent: ["in0 icmp 3/3 192.0.2.9 > 10.0.0.2 ttl 64 about (\(udpText) ttl 64)"], refused: true),
         Row(target: .connectionMark(.set(MarkBits(1))), table: .mangle, sent: forwarded),
         Row(target: .log(LogOptions(prefix: "here")), sent: forwarded),

@@ -49,6 +49,15 @@ struct KubeProxyVectorTests {
         #expect(difference(expected: expected, actual: actual) == [])
     }
 
+    @Test("a dump of a real node is read, all of it evaluated, and printed back unchanged", arguments: names)
+    func dumpsAreUnchanged(name: String) throws {
+        let text = try vectorText("kube-proxy/\(name)/iptables-save.txt")
+        let lines = text.split(separator: "\n").filter { !$0.hasPrefix("#") }
+        let saved = try SavedRules(lines.joined(separator: "\n"), family: .ipv4)
+        #expect(saved.ruleset.savedText().split(separator: "\n") == lines)
+        #expect(saved.unevaluated.isEmpty)
+    }
+
     private func compare(_ name: String, family: AddressFamily, file: String) throws {
         var input = try ProxyInput(vector: name)
         if let setting = input.node.metadata.annotations["lab/sysctl"]?.split(separator: "="), setting.count == 2 {

@@ -172,6 +172,15 @@ import Testing
         #expect(nothing?.servers.isEmpty == true && nothing?.sets.first?.name == "KUBE-6-CLUSTER-IP")
         let rules = lab.simulator.ruleset(of: "n1", family: .ipv6)?.savedText()
         #expect(rules?.contains("-A KUBE-SERVICES -s ::1/128 -j RETURN") == true)
+        let place = lab.simulator.namespaceID(of: .node("n1"))
+        let node = try #require(place)
+        let lenient = lab.simulator.namespace(node).sysctls
+        #expect(lenient.arpIgnore == 0 && lenient.arpAnnounce == 0)
+        let strict = Self.configuration + "ipvs: {strictARP: true}\n"
+        var strictLab = try Lab(LabManifest.plain + strict)
+        let sysctls = strictLab.simulator.namespace(node).sysctls
+        #expect(sysctls.arpIgnore == 1 && sysctls.arpAnnounce == 2 && sysctls.virtualServersUseTracking)
+        #expect(!sysctls.routeLocalnet)
         var plain = try Lab(LabManifest.plain)
         let none = plain.simulator.virtualServers(of: "n1", family: .ipv4)
         #expect(none == nil)

@@ -51,6 +51,10 @@ struct Benchmarks {
     /// Crossings a second without capture, and milliseconds of one trace.
     static let crossingsGoal = 500_000.0
     static let traceGoal = 40.0
+    /// Milliseconds to write and compile the rules of a node with 10,000 Services, and how much longer than with 100
+    /// Services a first packet may take.
+    static let generationGoal = 1000.0
+    static let firstPacketGoal = 2.0
 
     static func main() {
         guard let options = Options(Array(CommandLine.arguments.dropFirst())) else {
@@ -70,7 +74,10 @@ struct Benchmarks {
         let crossings = try crossings(options)
         print("")
         let trace = try processes(options)
-        let meetsGoals = crossings >= crossingsGoal && trace <= traceGoal
+        print("")
+        let (generation, ratio) = try rules(options)
+        let meetsGoals =
+            crossings >= crossingsGoal && trace <= traceGoal && generation <= generationGoal && ratio <= firstPacketGoal
         if !meetsGoals { print("\nA goal is missed.") }
         return meetsGoals
     }
@@ -132,6 +139,38 @@ struct Benchmarks {
             ])
         }
         return samples[1].median
+    }
+
+    /// Returns the milliseconds to write and compile 10,000 Services' rules, and a first packet's ratio to 100.
+    static func rules(_ options: Options) throws -> (generation: Double, ratio: Double) {
+        let sizes = try [RuleBenchmark(services: 100), RuleBenchmark(services: 10_000)]
+        var generation = sizes.map { _ in Samples() }
+        var firstPackets = generation
+        for _ in 0..<options.rounds {
+            for (index, size) in sizes.enumerated() {
+                generation[index].append(size.generation())
+                firstPackets[index].append(try size.firstPackets())
+            }
+        }
+        print("Rules for Services of 15 endpoints in iptables mode, \(options.rounds) rounds")
+        printRow(["", "median", "lowest", "highest", "ratio", "goal"])
+        for (index, size) in sizes.enumerated() {
+            let mine = generation[index]
+            printRow([
+                "ms for \(text(Double(size.services), digits: 0)) Services", text(mine.median, digits: 1),
+                text(mine.lowest, digits: 1), text(mine.highest, digits: 1),
+                text(mine.ratio(to: generation[0]), digits: 2), index == 1 ? text(generationGoal, digits: 0) : "",
+            ])
+        }
+        for (index, size) in sizes.enumerated() {
+            let mine = firstPackets[index]
+            printRow([
+                "us/flow, \(text(Double(size.services), digits: 0)) Services", text(mine.median, digits: 1),
+                text(mine.lowest, digits: 1), text(mine.highest, digits: 1),
+                text(mine.ratio(to: firstPackets[0]), digits: 2), index == 1 ? text(firstPacketGoal, digits: 2) : "",
+            ])
+        }
+        return (generation[1].median, firstPackets[1].ratio(to: firstPackets[0]))
     }
 
     static func printRow(_ columns: [String]) {

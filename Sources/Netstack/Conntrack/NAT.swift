@@ -83,15 +83,15 @@ extension NetworkNamespace {
     ) -> Bool {
         switch target {
         case .destinationNAT(let range):
-            bind(packet, .destination, to: TranslationRange(range), &context)
+            bind(packet, .destination, to: range, &context)
             return true
         case .redirect(let range):
-            return redirect(packet, within: TranslationRange(range), at: hook, ingress: ingress, &context)
+            return redirect(packet, within: range, at: hook, ingress: ingress, &context)
         case .sourceNAT(let range):
-            bind(packet, .source, to: TranslationRange(range), &context)
+            bind(packet, .source, to: range, &context)
             return true
         case .masquerade(let range):
-            return masquerade(packet, within: TranslationRange(range), egress: egress, &context)
+            return masquerade(packet, within: range, egress: egress, &context)
         default: return true
         }
     }

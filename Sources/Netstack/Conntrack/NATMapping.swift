@@ -145,7 +145,7 @@ extension TranslationRange {
         guard low != high else { return low }
         let (source, destination) = (tuple.source.words, tuple.destination.words)
         let last = low.family == .ipv4 ? 0 : 3
-        var hash = jenkinsHash(source, isPersistent ? 0 : destination[last])
+        var hash = jenkinsHash(source, options.contains(.persistent) ? 0 : destination[last])
         var words: [UInt32] = [0, 0, 0, 0]
         var isBelowHigh = false
         for position in 0...last {
@@ -155,7 +155,7 @@ extension TranslationRange {
             let scaled = UInt32(truncatingIfNeeded: (UInt64(hash) * UInt64(count)) >> 32)
             words[position] = (lowest &+ scaled).byteSwapped
             if words[position] != high.words[position] { isBelowHigh = true }
-            if !isPersistent { hash ^= destination[position] }
+            if !options.contains(.persistent) { hash ^= destination[position] }
         }
         return IPAddress(words: words, family: low.family)
     }

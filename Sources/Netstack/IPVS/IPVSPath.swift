@@ -32,7 +32,7 @@ extension NetworkNamespace {
         }
         // At FORWARD answers only; from outside only what is addressed to this machine.
         guard hook == .output || hook == .input && packet.type == .host else { return nil }
-        switch take(packet, tuple, at: hook, &context) {
+        switch take(packet, tuple, &context) {
         case .notOurs: return nil
         case .ended: return false
         case .connection(let place):
@@ -53,7 +53,7 @@ extension NetworkNamespace {
 
     /// The connection of a packet from a client, made if it begins one (ip_vs_in_hook).
     private mutating func take(
-        _ packet: Packet, _ tuple: ConnectionTuple, at hook: Hook, _ context: inout PathContext
+        _ packet: Packet, _ tuple: ConnectionTuple, _ context: inout PathContext
     ) -> Taken {
         let begins = beginsConnection(packet, tuple.protocol, context)
         if let place = virtualServers.incoming(tuple, now: context.now) {
@@ -67,13 +67,8 @@ extension NetworkNamespace {
                 return .ended
             }
         }
-        // Only what begins a connection is scheduled, and no answer of a server on this machine.
+        // Only what begins a connection is scheduled.
         guard begins, let position = virtualServers.position(of: tuple.destinationSocket, tuple.protocol) else {
-            return .notOurs
-        }
-        if hook == .output || links[packet.ingress.index].isLoopback, let reverse = tuple.inverted,
-            virtualServers.incoming(reverse, now: context.now) != nil
-        {
             return .notOurs
         }
         guard let place = schedule(packet, tuple, position, &context) else {
@@ -211,7 +206,6 @@ extension NetworkNamespace {
         _ context: inout PathContext
     ) -> Bool? {
         packet.isBalanced = true
-        packet.ignoresDontFragment = true
         updateTracking(&packet, connection)
         guard route.kind != .local else { return nil }
         if hook == .output {

@@ -248,9 +248,14 @@ struct CompiledNFTables: Sendable {
             let family = translation.family ?? family.addresses ?? translation.addressFamily
                 ?? (translation.address == nil ? .ipv4 : nil)
         else { return nil }
-        var range = TranslationRange(
-            isRandom: translation.flags.contains(.random), isFullyRandom: translation.flags.contains(.fullyRandom),
-            isPersistent: translation.flags.contains(.persistent))
+        var range = TranslationRange()
+        for flag in translation.flags {
+            switch flag {
+            case .random: range.options.insert(.random)
+            case .fullyRandom: range.options.insert(.randomFully)
+            case .persistent: range.options.insert(.persistent)
+            }
+        }
         if let port = translation.port {
             guard let ports = port.range else { return nil }
             range.ports = UInt16(clamping: ports.lowerBound)...UInt16(clamping: ports.upperBound)

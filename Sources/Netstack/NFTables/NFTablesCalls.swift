@@ -30,7 +30,7 @@ struct NFTablesCalls {
         calls[caller, default: []].append(Call(callee: callee, token: token))
     }
 
-    func check(_ table: NFTablesTable) throws(NFTablesListingError) {
+    func check(_ table: NFTablesTable) throws(RulesetError) {
         for caller in callers {
             for call in calls[caller] ?? [] {
                 guard case .chain(let name) = call.callee else { continue }
@@ -46,7 +46,7 @@ struct NFTablesCalls {
     }
 
     /// Walks down from every caller with a stack of its own, so that a long path costs no depth.
-    private func checkLoops() throws(NFTablesListingError) {
+    private func checkLoops() throws(RulesetError) {
         var finished: Set<Caller> = []
         for start in callers where !finished.contains(start) {
             var path = [(caller: start, next: 0)]
@@ -82,7 +82,7 @@ struct NFTablesCalls {
         }
     }
 
-    private func error(_ call: Call, _ message: String, _ hint: String) -> NFTablesListingError {
-        NFTablesListingError(line: call.token.line, column: call.token.column, message: message, hint: hint)
+    private func error(_ call: Call, _ message: String, _ hint: String) -> RulesetError {
+        RulesetError(line: call.token.line, column: call.token.column, message, hint: hint)
     }
 }

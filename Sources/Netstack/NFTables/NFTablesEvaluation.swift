@@ -130,7 +130,10 @@ extension NetworkNamespace {
                 connections[packet.connection].mark = UInt32(truncatingIfNeeded: mark)
             case .translate(let translation):
                 guard let range = range(of: translation, view, packet, &context) else { return .noMatch }
-                let isPossible = bind(packet, translation.kind, range, reference, view, &context)
+                context.natRule = reference
+                let isPossible = applyNAT(
+                    target(translation.kind, range), packet, at: view.hook, ingress: view.ingress, egress: view.egress,
+                    &context)
                 return .bound(translation.kind.effect, isPossible)
             case .reject(let reject):
                 guard let kind = reject.answer(view.fields.family),
@@ -273,19 +276,14 @@ extension NetworkNamespace {
         return range
     }
 
-    private mutating func bind(
-        _ packet: Packet, _ kind: NFTablesTranslation.Kind, _ range: TranslationRange, _ reference: RuleReference,
-        _ view: NFTablesPacketView, _ context: inout PathContext
-    ) -> Bool {
-        context.natRule = reference
+    /// What a translation asks of NAT, in the words it shares with iptables' targets.
+    private func target(_ kind: NFTablesTranslation.Kind, _ range: TranslationRange) -> Target {
         switch kind {
-        case .snat: bind(packet, .source, to: range, &context)
-        case .dnat: bind(packet, .destination, to: range, &context)
-        case .masquerade: return masquerade(packet, within: range, egress: view.egress, &context)
-        case .redirect:
-            return redirect(packet, within: range, at: view.hook, ingress: view.ingress, &context)
+        case .dnat: .destinationNAT(range)
+        case .snat: .sourceNAT(range)
+        case .masquerade: .masquerade(range)
+        case .redirect: .redirect(range)
         }
-        return true
     }
 }
 

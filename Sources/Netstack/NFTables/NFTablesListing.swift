@@ -6,7 +6,7 @@ internal import Addressing
 
 extension NFTablesRuleset {
     /// Reads the output of `nft list ruleset`, or of `nft list table`.
-    public init(listing text: String) throws(NFTablesListingError) {
+    public init(listing text: String) throws(RulesetError) {
         var reader = NFTablesReader(tokens: try NFTablesTokens(listing: text))
         try reader.readTables()
         self.init(reader.tables)
@@ -50,7 +50,7 @@ struct NFTablesReader {
 
     init(tokens: NFTablesTokens) { self.tokens = tokens }
 
-    mutating func readTables() throws(NFTablesListingError) {
+    mutating func readTables() throws(RulesetError) {
         var heading: [String] = []
         while true {
             tokens.skipEndsOfLines()
@@ -87,7 +87,7 @@ struct NFTablesReader {
         }
     }
 
-    private mutating func readTable() throws(NFTablesListingError) {
+    private mutating func readTable() throws(RulesetError) {
         try tokens.expect("{")
         while true {
             tokens.skipEndsOfLines()
@@ -114,7 +114,7 @@ struct NFTablesReader {
 
     // MARK: - Sets and maps
 
-    private mutating func readSet(_ keyword: NFTablesToken) throws(NFTablesListingError) {
+    private mutating func readSet(_ keyword: NFTablesToken) throws(RulesetError) {
         let name = try readName("a \(keyword.text)")
         guard !table.sets.contains(where: { $0.name == name.text }) else {
             throw error(name, "\(keyword.text) \(name.text) stands here twice", "remove one of them")
@@ -194,7 +194,7 @@ struct NFTablesReader {
         return (types[0], types.count == 2 ? types[1] : nil)
     }
 
-    private mutating func readFlags() throws(NFTablesListingError) -> [NFTablesSet.Flag] {
+    private mutating func readFlags() throws(RulesetError) -> [NFTablesSet.Flag] {
         var flags: [NFTablesSet.Flag] = []
         for token in tokens.restOfLine() where token.text != "," && token.text != ";" {
             for word in token.text.split(separator: ",") {
@@ -210,7 +210,7 @@ struct NFTablesReader {
     /// `{ KEY [timeout T] [expires T] [comment "..."] [: DATA], ... }`.
     mutating func readElements(
         key: [NFTablesDatatype], data: [NFTablesDatatype], from caller: NFTablesCalls.Caller
-    ) throws(NFTablesListingError) -> [NFTablesElement] {
+    ) throws(RulesetError) -> [NFTablesElement] {
         try tokens.expect("{")
         var elements: [NFTablesElement] = []
         tokens.skipEndsOfLines()
@@ -257,7 +257,7 @@ struct NFTablesReader {
     }
 
     /// Everything from the line a word stands on to the end of the block it opens, as it was written.
-    private mutating func readBlock(from keyword: NFTablesToken) throws(NFTablesListingError) -> String {
+    private mutating func readBlock(from keyword: NFTablesToken) throws(RulesetError) -> String {
         var depth = 0
         while true {
             let token = try tokens.takeAny()
@@ -272,7 +272,7 @@ struct NFTablesReader {
 
     // MARK: - Chains
 
-    private mutating func readChain() throws(NFTablesListingError) {
+    private mutating func readChain() throws(RulesetError) {
         let name = try readName("a chain")
         guard calls.define(String(name.text)) else {
             throw error(name, "chain \(name.text) stands here twice", "remove one of them")
@@ -307,7 +307,7 @@ struct NFTablesReader {
     }
 
     /// `type filter hook input priority filter; policy accept;`
-    private mutating func readBaseChain() throws(NFTablesListingError) -> NFTablesBaseChain {
+    private mutating func readBaseChain() throws(RulesetError) -> NFTablesBaseChain {
         try tokens.expect("type")
         let word = try tokens.takeAny()
         guard let kind = NFTablesBaseChain.Kind(rawValue: String(word.text)) else {
@@ -341,7 +341,7 @@ struct NFTablesReader {
             kind, isEvaluated ? hook : nil, place: words.joined(separator: " "), priority: priority, policy: policy)
     }
 
-    private mutating func readPriority(at place: String) throws(NFTablesListingError) -> Int {
+    private mutating func readPriority(at place: String) throws(RulesetError) -> Int {
         let word = try tokens.takeAny()
         let allowed = -Int(Int32.max)...Int(Int32.max)
         if let number = Int(word.text), allowed.contains(number) { return number }
@@ -356,7 +356,7 @@ struct NFTablesReader {
         return name.value
     }
 
-    private func checkSets() throws(NFTablesListingError) {
+    private func checkSets() throws(RulesetError) {
         let names = Set(table.sets.map(\.name))
         for token in askedSets where !names.contains(String(token.text.dropFirst())) {
             throw error(token, "\(table.title) has no set \(token.text)", "add the set, or correct its name")
@@ -365,11 +365,11 @@ struct NFTablesReader {
 
     // MARK: - Small things
 
-    func error(_ token: NFTablesToken, _ message: String, _ hint: String) -> NFTablesListingError {
-        NFTablesListingError(line: token.line, column: token.column, message: message, hint: hint)
+    func error(_ token: NFTablesToken, _ message: String, _ hint: String) -> RulesetError {
+        RulesetError(line: token.line, column: token.column, message, hint: hint)
     }
 
-    private mutating func readName(_ what: String) throws(NFTablesListingError) -> NFTablesToken {
+    private mutating func readName(_ what: String) throws(RulesetError) -> NFTablesToken {
         guard let token = tokens.next, !["{", "}", ",", ";", "\n"].contains(token.text) else {
             throw tokens.unexpected(wanted: "the name of \(what)")
         }
@@ -377,7 +377,7 @@ struct NFTablesReader {
         return token
     }
 
-    mutating func readQuoted() throws(NFTablesListingError) -> String {
+    mutating func readQuoted() throws(RulesetError) -> String {
         guard let token = tokens.next, token.text.first == "\"", token.text.count >= 2, token.text.last == "\"" else {
             throw tokens.unexpected(wanted: "a quoted text")
         }
@@ -385,7 +385,7 @@ struct NFTablesReader {
         return String(token.text.dropFirst().dropLast())
     }
 
-    mutating func readNumber() throws(NFTablesListingError) -> Int {
+    mutating func readNumber() throws(RulesetError) -> Int {
         guard let number = tokens.peek().flatMap({ Int($0) }), number >= 0 else {
             throw tokens.unexpected(wanted: "a number")
         }
@@ -394,7 +394,7 @@ struct NFTablesReader {
     }
 
     /// `1h30m` in nanoseconds.
-    mutating func readDuration() throws(NFTablesListingError) -> Nanoseconds {
+    mutating func readDuration() throws(RulesetError) -> Nanoseconds {
         guard let text = tokens.peek(), let duration = duration(of: text) else {
             throw tokens.unexpected(wanted: "a time such as 1h30m")
         }

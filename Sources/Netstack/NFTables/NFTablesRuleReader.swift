@@ -6,7 +6,7 @@ internal import Addressing
 
 extension NFTablesReader {
     /// One line of a chain.
-    mutating func readRule(of chain: String) throws(NFTablesListingError) -> NFTablesRule {
+    mutating func readRule(of chain: String) throws(RulesetError) -> NFTablesRule {
         guard let first = tokens.next else { throw tokens.unexpected(wanted: "a rule") }
         var rule = NFTablesRule()
         while let token = tokens.next, !token.isEndOfLine {
@@ -51,7 +51,7 @@ extension NFTablesReader {
     }
 
     /// The next statement; nil for one that podnet does not evaluate.
-    private mutating func readStatement(from caller: NFTablesCalls.Caller) throws(NFTablesListingError)
+    private mutating func readStatement(from caller: NFTablesCalls.Caller) throws(RulesetError)
         -> NFTablesStatement?
     {
         guard let token = tokens.next else { throw tokens.unexpected(wanted: "a statement") }
@@ -78,7 +78,7 @@ extension NFTablesReader {
     /// What stands behind a left side: `vmap`, `set`, an operator, or a value.
     private mutating func readComparison(
         of left: NFTablesExpression, from caller: NFTablesCalls.Caller
-    ) throws(NFTablesListingError) -> NFTablesStatement? {
+    ) throws(RulesetError) -> NFTablesStatement? {
         let types = datatypes(of: left)
         if tokens.take("vmap") {
             if case .chain(let chain) = caller, let name = tokens.peek(), name.first == "@" {
@@ -117,7 +117,7 @@ extension NFTablesReader {
 
     /// A field, `fib` or `numgen`, joined with others by dots or changed by operators; nil when podnet has no such
     /// thing.
-    private mutating func readExpression() throws(NFTablesListingError) -> NFTablesExpression? {
+    private mutating func readExpression() throws(RulesetError) -> NFTablesExpression? {
         guard let left = try readTerm() else { return nil }
         if tokens.peek() == "." {
             var parts = [left]
@@ -132,7 +132,7 @@ extension NFTablesReader {
 
     private mutating func readOperators(
         behind left: NFTablesExpression
-    ) throws(NFTablesListingError) -> NFTablesExpression {
+    ) throws(RulesetError) -> NFTablesExpression {
         var left = left
         while let word = tokens.peek(), let `operator` = NFTablesOperator(word) {
             tokens.advance()
@@ -145,7 +145,7 @@ extension NFTablesReader {
         return left
     }
 
-    private mutating func readTerm() throws(NFTablesListingError) -> NFTablesExpression? {
+    private mutating func readTerm() throws(RulesetError) -> NFTablesExpression? {
         switch tokens.peek() {
         case "numgen":
             tokens.advance()
@@ -202,7 +202,7 @@ extension NFTablesReader {
     /// A value of these types, the parts of a concatenation between dots.
     mutating func readValue(
         _ types: [NFTablesDatatype], mayBeShort: Bool = false
-    ) throws(NFTablesListingError) -> NFTablesValue {
+    ) throws(RulesetError) -> NFTablesValue {
         var parts: [NFTablesValue] = []
         for type in types {
             if let first = parts.first, !tokens.take(".") {
@@ -223,7 +223,7 @@ extension NFTablesReader {
     /// `@name`, or a set written down in braces.
     private mutating func readReference(
         key: [NFTablesDatatype], data: [NFTablesDatatype], from caller: NFTablesCalls.Caller
-    ) throws(NFTablesListingError) -> NFTablesSetReference {
+    ) throws(RulesetError) -> NFTablesSetReference {
         if let token = tokens.next, token.text.first == "@" {
             tokens.advance()
             askedSets.append(token)
@@ -233,7 +233,7 @@ extension NFTablesReader {
     }
 
     /// What a mark is set to; nil when podnet cannot work it out.
-    private mutating func readMark(from caller: NFTablesCalls.Caller) throws(NFTablesListingError)
+    private mutating func readMark(from caller: NFTablesCalls.Caller) throws(RulesetError)
         -> NFTablesExpression?
     {
         guard let token = tokens.next else { return nil }
@@ -252,7 +252,7 @@ extension NFTablesReader {
         return .map(expression, try readReference(key: types, data: [.mark], from: caller))
     }
 
-    mutating func readVerdict(from caller: NFTablesCalls.Caller) throws(NFTablesListingError) -> NFTablesVerdict {
+    mutating func readVerdict(from caller: NFTablesCalls.Caller) throws(RulesetError) -> NFTablesVerdict {
         let word = try tokens.takeAny()
         switch word.text {
         case "accept": return .accept
@@ -346,7 +346,7 @@ extension NFTablesReader {
         return .reject(reject)
     }
 
-    private mutating func readUpdate() throws(NFTablesListingError) -> NFTablesStatement? {
+    private mutating func readUpdate() throws(RulesetError) -> NFTablesStatement? {
         let word = try tokens.takeAny()
         guard let operation = NFTablesSetUpdate.Operation(rawValue: String(word.text)), let set = tokens.next,
             set.text.first == "@"
@@ -363,7 +363,7 @@ extension NFTablesReader {
 
     // MARK: - Translations
 
-    private mutating func readTranslation() throws(NFTablesListingError) -> NFTablesStatement? {
+    private mutating func readTranslation() throws(RulesetError) -> NFTablesStatement? {
         let word = try tokens.takeAny()
         guard let kind = NFTablesTranslation.Kind(rawValue: String(word.text)) else { return nil }
         var translation = NFTablesTranslation(kind)
@@ -384,8 +384,7 @@ extension NFTablesReader {
     }
 
     /// What stands behind `to`. False when podnet cannot work it out.
-    private mutating func readDestination(_ translation: inout NFTablesTranslation) throws(NFTablesListingError) -> Bool
-    {
+    private mutating func readDestination(_ translation: inout NFTablesTranslation) throws(RulesetError) -> Bool {
         let family = translation.family ?? table.family.addresses
         if let expression = try readExpression() {
             guard let family, tokens.take("map") else { return false }

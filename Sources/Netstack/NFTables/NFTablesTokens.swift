@@ -1,15 +1,6 @@
 // The words of a listing with their places. nft prints blanks around everything but commas and semicolons, so words
 // are what stands between blanks; a quoted string is one word.
 
-/// What is wrong with a listing, and where.
-public struct NFTablesListingError: Error, Hashable, Sendable {
-    public let line: Int
-    public let column: Int
-    public let message: String
-    /// What to do about it.
-    public let hint: String
-}
-
 /// One word, or one of `{ } , ;` and the end of a line.
 struct NFTablesToken: Hashable, Sendable {
     let text: Substring
@@ -35,7 +26,7 @@ struct NFTablesTokens {
 
     /// Reads a whole text. A comment ends its line; the lines that hold nothing else are kept as words, because
     /// iptables-nft's warnings are such lines.
-    init(listing text: String) throws(NFTablesListingError) {
+    init(listing text: String) throws(RulesetError) {
         var tokens: [NFTablesToken] = []
         var number = 0
         for octets in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
@@ -49,7 +40,7 @@ struct NFTablesTokens {
 
     private static func split(
         _ line: Substring, _ number: Int, into tokens: inout [NFTablesToken]
-    ) throws(NFTablesListingError) {
+    ) throws(RulesetError) {
         let bytes = line.utf8
         var index = bytes.startIndex
         func column(_ index: Substring.Index) -> Int { bytes.distance(from: bytes.startIndex, to: index) + 1 }
@@ -86,8 +77,8 @@ struct NFTablesTokens {
                     index = bytes.index(after: index)
                 }
                 guard !isQuoted else {
-                    throw NFTablesListingError(
-                        line: number, column: column(start), message: "a quoted text does not end on its line",
+                    throw RulesetError(
+                        line: number, column: column(start), "a quoted text does not end on its line",
                         hint: "close it with a quotation mark")
                 }
                 add(start..<index)
@@ -116,13 +107,13 @@ struct NFTablesTokens {
         return true
     }
 
-    mutating func takeAny() throws(NFTablesListingError) -> NFTablesToken {
+    mutating func takeAny() throws(RulesetError) -> NFTablesToken {
         guard let token = next else { throw error("the listing ends too early", hint: "is it whole?") }
         position += 1
         return token
     }
 
-    mutating func expect(_ text: String) throws(NFTablesListingError) {
+    mutating func expect(_ text: String) throws(RulesetError) {
         guard !take(text) else { return }
         throw unexpected(wanted: "'\(text == "\n" ? "end of line" : text)'")
     }
@@ -142,13 +133,13 @@ struct NFTablesTokens {
     }
 
     /// An error at the next word, or at the last one when none is left.
-    func error(_ message: String, hint: String) -> NFTablesListingError {
+    func error(_ message: String, hint: String) -> RulesetError {
         let place = next ?? tokens.last
-        return NFTablesListingError(
-            line: place?.line ?? 1, column: place?.column ?? 1, message: message, hint: hint)
+        return RulesetError(
+            line: place?.line ?? 1, column: place?.column ?? 1, message, hint: hint)
     }
 
-    func unexpected(wanted: String) -> NFTablesListingError {
+    func unexpected(wanted: String) -> RulesetError {
         let found = next.map { $0.isEndOfLine ? "the end of the line" : "'\($0.text)'" } ?? "the end"
         return error("\(found) stands where \(wanted) should", hint: "write it as nft list ruleset prints it")
     }

@@ -1,6 +1,6 @@
 // Rules as the path evaluates them: plain structs in one array, chains as ranges, jumps as positions. Everything most
-// rules ask (addresses, interfaces, protocol, ports, connection state, mark) is a masked comparison in the struct;
-// the rest stands beside it as a list of matches. Rule positions are those of the Ruleset, so an event can name its rule.
+// rules ask (addresses, interfaces, protocol, ports, connection state, mark) is a masked comparison in the struct; the
+// rest stands beside it as a list of matches. Rule positions are those of the Ruleset, so an event can name its rule.
 
 internal import Addressing
 

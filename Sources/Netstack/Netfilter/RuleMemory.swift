@@ -1,6 +1,6 @@
 // What rules remember from packet to packet: the lists of -m recent, the buckets of -m limit, the turns of
-// -m statistic --mode nth. Mirrors net/netfilter/xt_recent.c, xt_limit.c and xt_statistic.c. Simplified: a list's mask is
-// that of the rule at hand, in the kernel that of the rule that made it.
+// -m statistic --mode nth. Mirrors net/netfilter/xt_recent.c, xt_limit.c and xt_statistic.c. Simplified: a list's mask
+// is that of the rule at hand, in the kernel that of the rule that made it.
 
 internal import Addressing
 

@@ -1,6 +1,6 @@
-// Tables and chains of rules as one value, written by agents or read from a dump, and printed as iptables-save(8) prints
-// them: of generated rules user chains alphabetically and built-in ones in hook order, as iptables 1.8.9 does; of a dump
-// everything in its own order.
+// Tables and chains of rules as one value, written by agents or read from a dump, and printed as iptables-save(8)
+// prints them: of generated rules user chains alphabetically and built-in ones in hook order, as iptables 1.8.9 does;
+// of a dump everything in its own order.
 
 /// The tables packets meet, in the order the kernel's hook priorities give them.
 public enum TableName: String, Hashable, Sendable, CaseIterable {

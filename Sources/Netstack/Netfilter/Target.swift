@@ -18,13 +18,13 @@ public enum Target: Hashable, Sendable {
     /// `CONNMARK`: the same on the mark of the connection, or a copy from or to the packet's.
     case connectionMark(ConnectionMarkChange)
     /// `DNAT --to-destination`.
-    case destinationNAT(TranslationTarget)
+    case destinationNAT(TranslationRange)
     /// `SNAT --to-source`.
-    case sourceNAT(TranslationTarget)
+    case sourceNAT(TranslationRange)
     /// `MASQUERADE`: SNAT to the address of the way out.
-    case masquerade(TranslationTarget)
+    case masquerade(TranslationRange)
     /// `REDIRECT`: DNAT to the address of the way in.
-    case redirect(TranslationTarget)
+    case redirect(TranslationRange)
     case reject(RejectKind)
     /// `LOG`.
     indirect case log(LogOptions)
@@ -47,16 +47,16 @@ public enum Target: Hashable, Sendable {
 extension Target {
     /// `DNAT --to-destination ADDRESS[:PORT]`.
     public static func destinationNAT(address: IPAddress, port: UInt16?) -> Target {
-        .destinationNAT(TranslationTarget(addresses: address...address, ports: port.map { $0...$0 }))
+        .destinationNAT(TranslationRange(addresses: address...address, ports: port.map { $0...$0 }))
     }
 
     /// `SNAT --to-source ADDRESS`.
     public static func sourceNAT(address: IPAddress, randomFully: Bool) -> Target {
-        .sourceNAT(TranslationTarget(addresses: address...address, options: randomFully ? .randomFully : []))
+        .sourceNAT(TranslationRange(addresses: address...address, options: randomFully ? .randomFully : []))
     }
 
     public static func masquerade(randomFully: Bool) -> Target {
-        .masquerade(TranslationTarget(options: randomFully ? .randomFully : []))
+        .masquerade(TranslationRange(options: randomFully ? .randomFully : []))
     }
 
     /// Whether podnet carries the target out.

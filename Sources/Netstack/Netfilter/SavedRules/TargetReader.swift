@@ -1,4 +1,5 @@
-// A target from the options given to it. Mirrors the parse and check functions of iptables 1.8.9 extensions.
+// A target from the options given to it. Mirrors the parse and check functions of iptables 1.8.9
+// extensions/libxt_*.c, libipt_*.c and libip6t_*.c.
 
 internal import Addressing
 
@@ -91,9 +92,9 @@ struct TargetReader {
 
     // MARK: translation
 
-    private var options: TranslationTarget.Options {
-        TranslationTarget.Options(
-            TranslationTarget.Options.printed.filter { use.has(String($0.1.dropFirst())) }.map(\.0))
+    private var options: TranslationRange.Options {
+        TranslationRange.Options(
+            TranslationRange.Options.printed.filter { use.has(String($0.1.dropFirst())) }.map(\.0))
     }
 
     private func requirePorts(_ word: SavedWord) throws(RulesetError) {
@@ -104,8 +105,8 @@ struct TargetReader {
         }
     }
 
-    private func ports() throws(RulesetError) -> TranslationTarget {
-        var target = TranslationTarget(options: options)
+    private func ports() throws(RulesetError) -> TranslationRange {
+        var target = TranslationRange(options: options)
         if let word = use["--to-ports"]?.value {
             try requirePorts(word)
             target.ports = try word.range("port", separator: "-")
@@ -114,9 +115,9 @@ struct TargetReader {
     }
 
     /// `ADDRESS[-ADDRESS][:PORT[-PORT][/BASE]]`; IPv6 addresses stand in brackets before a port.
-    private func translation(_ option: String) throws(RulesetError) -> TranslationTarget {
+    private func translation(_ option: String) throws(RulesetError) -> TranslationRange {
         let word = try use.required(option).value
-        var target = TranslationTarget(options: options)
+        var target = TranslationRange(options: options)
         var addresses = word.text[...]
         var ports: Substring?
         if family == .ipv6 {

@@ -1,4 +1,5 @@
-// What is wrong with a text of rules and where, so that whoever passes the file on can say FILE:LINE:COLUMN.
+// What is wrong with a text of rules and where, so that whoever passes the file on can say FILE:LINE:COLUMN. Where
+// iptables-restore says one thing about a line, it is said here with the column and a way out.
 
 /// A reason not to take a dump of rules.
 public struct RulesetError: Error, Hashable, Sendable {
