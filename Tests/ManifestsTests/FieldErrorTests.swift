@@ -312,7 +312,7 @@ import Testing
             try load(node("lisen: tcp/1")).warnings.map(\.description) == [
                 """
                 test.yaml:6:5: warning: the annotation podnet.dev/lisen means nothing to podnet on a Node
-                  hint: known here: listen, interfaces, nfacct and sysctl.NAME, after podnet.dev/
+                  hint: known here: listen, interfaces, nfacct, rules and sysctl.NAME, after podnet.dev/
                 """
             ])
         let template = """

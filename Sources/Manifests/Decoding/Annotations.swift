@@ -28,10 +28,11 @@ func checkAnnotations(
             guard value.text == "true" || value.text == "false" else {
                 throw value.error("\(quoted(value.text)) is neither \"true\" nor \"false\"")
             }
+        case ("rules", .node): break
         case (_, .node) where setting.hasPrefix("sysctl."):
             try checkSysctl(String(setting.dropFirst("sysctl.".count)), name: name, value: value)
         default:
-            let known = kind == .node ? "listen, interfaces, nfacct and sysctl.NAME" : "listen"
+            let known = kind == .node ? "listen, interfaces, nfacct, rules and sysctl.NAME" : "listen"
             let place = name.position
             warnings.append(
                 ManifestWarning(

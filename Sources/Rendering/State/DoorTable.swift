@@ -102,11 +102,14 @@ public struct DoorTable: Sendable {
     }
 
     private func rules(_ result: DoorResult) -> String {
-        let rules = result.reasons.map { rule in
-            let number = rule.number.map { " \($0)" } ?? ""
-            return "\(rule.table) \(rule.chain)\(number)" + (rule.comment.map { " \"\($0)\"" } ?? "")
+        guard let rule = result.reasons.first else {
+            return result.ending.map { "\($0.rawValue), \($0.explanation)" } ?? "<none>"
         }
-        return rules.first ?? "<none>"
+        if rule.table == "ipvs" { return "ipvs \(rule.text)" }
+        let number = rule.number.map { " \($0)" } ?? ""
+        // An nftables rule says what it is about; an iptables rule of kube-proxy has a comment that does.
+        let saying = rule.comment.map { "\"\($0)\"" } ?? rule.text
+        return "\(rule.table) \(rule.chain)\(number) \(saying)"
     }
 
     private func place(_ result: DoorResult) -> [JSONValue.Member] {

@@ -2,7 +2,7 @@
 // endpoints, and which client address those see. And the rule that is the reason.
 
 public import Addressing
-internal import Netstack
+public import Netstack
 
 /// What a client experiences at a door.
 public struct DoorBehaviour: Hashable, Sendable {
@@ -45,6 +45,15 @@ extension DoorResult {
     }
 }
 
+extension DoorResult {
+    /// Why the likeliest request ended, when no rule was the reason.
+    public var ending: DropReason? {
+        let likeliest = backends.max { $0.probability < $1.probability }
+        guard case .dropped(let reason, _, nil)? = likeliest?.trace.request?.disposition else { return nil }
+        return reason
+    }
+}
+
 extension FlowTrace {
     /// The rule that decided what became of the request: the one that ended it; else the one that marked it to lose its
     /// source address; else the one that chose the endpoint. Nil when no rule had a part in it.
@@ -60,7 +69,8 @@ extension FlowTrace {
             case .hook(let hook, _): isRouted = hook == .postrouting
             case .rule(let rule, .jump), .rule(let rule, .goto): jump = rule
             // The mark is cleared, not set, behind the routing decision.
-            case .rule(let rule, .setMark) where !isRouted: marked = jump ?? rule
+            // A chain that only marks has nothing to say: whoever jumped there has.
+            case .rule(let rule, .setMark) where !isRouted: marked = rule.comment == nil ? jump ?? rule : rule
             case .translated(.source, let from, let to, let rule, _) where from.address != to.address:
                 return marked ?? rule ?? chosen
             case .translated(.destination, _, _, let rule, _): chosen = rule
