@@ -247,7 +247,7 @@ import Wire
         // Linux 6.18, SNAT --to-source 203.0.113.1-203.0.113.8 of 10.9.0.2 to 10.9.0.11, sent to 10.9.9.9.
         let kernel = isPersistent ? [3, 1, 2, 1, 8, 6, 7, 8, 3, 1] : [3, 3, 8, 8, 5, 8, 7, 1, 1, 2]
         let range = TranslationRange(
-            addresses: ip("203.0.113.1")...ip("203.0.113.8"), isPersistent: isPersistent)
+            addresses: ip("203.0.113.1")...ip("203.0.113.8"), options: isPersistent ? .persistent : [])
         let chosen = (2...11).map { last in
             range.address(
                 for: ConnectionTuple(
