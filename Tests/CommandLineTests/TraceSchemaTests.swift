@@ -13,6 +13,9 @@ import Testing
             ["client", "web:9", "--protocol", "udp", "-f", "topologies/same-node.yaml"],
             ["node/worker-1", "svc/web:80", "-f", "topologies/clusterip-remote.yaml"],
             ["node/worker-1", "127.0.0.1:30080", "-f", "topologies/nodeport-remote.yaml"],
+            ["client", "svc/web:80", "-f", "topologies/clusterip-remote.yaml", "--proxy-mode", "ipvs"],
+            ["client", "svc/web:80", "-f", "topologies/clusterip-remote.yaml", "--proxy-mode", "nftables"],
+            ["client", "svc/orders:80", "-f", "topologies/no-endpoints.yaml", "--proxy-mode", "ipvs"],
         ]
 
     private func document(_ flow: [String]) throws -> JSON {
@@ -49,7 +52,7 @@ import Testing
         }
         #expect(verdicts.isSuperset(of: ["delivered", "rejected", "dropped", "unreachable"]))
         let wanted: Set<String> = [
-            "translated", "routed", "waitsForNeighbor", "encapsulated", "decapsulated", "bridged", "hook", "rule",
+            "translated", "routed", "waitsForNeighbor", "scheduled", "encapsulated", "decapsulated", "bridged", "hook", "rule",
             "delivered", "dropped",
         ]
         #expect(kinds.isSuperset(of: wanted), "\(wanted.subtracting(kinds))")

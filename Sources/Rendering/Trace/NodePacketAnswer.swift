@@ -58,7 +58,9 @@ extension NodePacketReport {
             let kind = branches.lazy.compactMap(\.reject).first
             return "REJECT" + (kind.map { " with \($0.rawValue)" } ?? "") + blame
         case .dropped: return "DROP" + blame
-        case .local: return "LOCAL: the node's own sockets get it"
+        case .local:
+            if case .delivered? = branches.first?.trace.disposition { return "LOCAL: one of the node's sockets gets it" }
+            return "LOCAL: it is for the node, where nothing listens"
         case .forwarded:
             let source = branches.lazy.compactMap(\.translatedSource).first
             return "FORWARD" + (source.map { ", from \($0.address)" } ?? " unchanged")
