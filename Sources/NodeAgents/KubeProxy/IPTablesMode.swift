@@ -126,7 +126,7 @@ public struct IPTablesProxy: Sendable {
         installFilterJumps(into: &ruleset[.filter])
         installNATJumps(into: &ruleset[.nat])
         installFilterRules(for: profile, into: &ruleset[.filter])
-        installNATRules(into: &ruleset[.nat])
+        MasqueradeRules(configuration).install(into: &ruleset[.nat])
     }
 
     /// kube-proxy inserts each jump at the head, so the last one inserted stands first. Listed here as they stand.
@@ -180,36 +180,7 @@ public struct IPTablesProxy: Sendable {
             if profile.hasAccounting { matches.append(.accounting(name: "ct_state_invalid_dropped_pkts")) }
             table.append(Rule(matches: matches, target: .drop), to: forward)
         }
-        table.append(
-            Rule(
-                matches: [
-                    .comment("kubernetes forwarding rules"),
-                    .mark(Negatable(MarkBits(masqueradeMark, mask: masqueradeMark))),
-                ], target: .accept),
-            to: forward)
-        table.append(
-            Rule(
-                matches: [
-                    .comment("kubernetes forwarding conntrack rule"),
-                    .connectionState(Negatable([.related, .established])),
-                ], target: .accept),
-            to: forward)
-    }
-
-    private func installNATRules(into table: inout Table) {
-        let mark = masqueradeMark
-        table.append(Rule(target: .setMark(value: mark, mask: mark)), to: NATChain.markMasquerade.rawValue)
-
-        let postrouting = NATChain.postrouting.rawValue
-        table.append(
-            Rule(matches: [.mark(.not(MarkBits(mark, mask: mark)))], target: .return), to: postrouting)
-        // An exclusive or: clears the bit, so that a second pass (a tunnel's outer packet) is not masqueraded again.
-        table.append(Rule(target: .setMark(value: mark, mask: 0)), to: postrouting)
-        table.append(
-            Rule(
-                matches: [.comment("kubernetes service traffic requiring SNAT")],
-                target: .masquerade(randomFully: true)),
-            to: postrouting)
+        MasqueradeRules(configuration).installForward(into: &table)
     }
 
     /// The last rule of nat KUBE-SERVICES, or one per address if node ports are bound to a list of them.
@@ -239,7 +210,6 @@ public struct IPTablesProxy: Sendable {
         }
     }
 
-    private var masqueradeMark: UInt32 { 1 << UInt32(truncatingIfNeeded: configuration.iptables.masqueradeBit & 31) }
 }
 
 /// kube-proxy's chains in the filter table.

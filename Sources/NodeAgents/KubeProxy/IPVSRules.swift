@@ -161,20 +161,10 @@ private struct IPVSRuleWriter {
     }
 
     func installMasquerading(into table: inout Table) {
-        let mark: UInt32 = 1 << UInt32(truncatingIfNeeded: configuration.iptables.masqueradeBit & 31)
-        let postrouting = IPVSChain.postrouting.rawValue
         append(
             .loopback, .destination, .destination, .source, target: .masquerade(randomFully: false), to: .postrouting,
             of: &table)
-        table.append(Rule(matches: [.mark(.not(MarkBits(mark, mask: mark)))], target: .return), to: postrouting)
-        // An exclusive or: clears the bit.
-        table.append(Rule(target: .setMark(value: mark, mask: 0)), to: postrouting)
-        table.append(
-            Rule(
-                matches: [.comment("kubernetes service traffic requiring SNAT")],
-                target: .masquerade(randomFully: true)),
-            to: postrouting)
-        table.append(Rule(target: .setMark(value: mark, mask: mark)), to: IPVSChain.markMasquerade.rawValue)
+        MasqueradeRules(configuration).install(into: &table)
     }
 
     // MARK: filter
@@ -200,17 +190,7 @@ private struct IPVSRuleWriter {
                 to: IPVSChain.outFilter.rawValue)
         }
 
-        let mark: UInt32 = 1 << UInt32(truncatingIfNeeded: configuration.iptables.masqueradeBit & 31)
-        let forward = IPVSChain.forward.rawValue
-        let marked = Match.mark(Negatable(MarkBits(mark, mask: mark)))
-        table.append(Rule(matches: [.comment("kubernetes forwarding rules"), marked], target: .accept), to: forward)
-        table.append(
-            Rule(
-                matches: [
-                    .comment("kubernetes forwarding conntrack rule"),
-                    .connectionState(Negatable([.related, .established])),
-                ], target: .accept),
-            to: forward)
+        MasqueradeRules(configuration).installForward(into: &table)
         let healthCheck = asks(.healthCheckNodePort, .destination)
         table.append(
             Rule(matches: [.comment(IPVSSetName.healthCheckNodePort.comment), healthCheck], target: .accept),
