@@ -1,5 +1,6 @@
 // What is said of annotations and backends podnet cannot follow.
 import Kubernetes
+import Netstack
 import NodeAgents
 import Testing
 
@@ -22,6 +23,17 @@ struct NodeSettingsTests {
         #expect(throws: ObjectError.self) {
             try NodeNetwork.checkSettings([node(["podnet.dev/sysctl.net.ipv4.conf.all.rp_filter": value])])
         }
+    }
+
+    @Test(
+        "The connection table is as large as kube-proxy makes it for the node's cores",
+        arguments: [("2", 131_072), ("8", 262_144), ("64", 1_048_576), (nil, 262_144)] as [(String?, Int)])
+    func connectionTable(cores: String?, size: Int) {
+        var node = node([:])
+        node.status.capacity = cores.map { ResourceList(cpu: Quantity($0)) }
+        var namespace = NetworkNamespace(id: NamespaceID(0), name: "worker-1")
+        NodeNetwork.applySettings(node, proxy: KubeProxyConfiguration(), to: &namespace)
+        #expect(namespace.sysctls.connectionTrackingMax == size)
     }
 
     @Test("A backend whose tunnel is not modelled is warned about")

@@ -1,5 +1,5 @@
-// The whole way from a manifest to the answer of `podnet packet`, held to what a real kernel did with the rules the real
-// kube-proxy wrote for the same objects. Tests/NodeAgentsTests/Vectors/README.md tells where inputs and flows come from.
+// The whole way from a manifest to the answer of `podnet packet`, held to what a real kernel did with the rules the
+// real kube-proxy wrote for the same objects. Tests/NodeAgentsTests/Vectors/README.md tells where they come from.
 
 import Addressing
 import Foundation

@@ -58,6 +58,12 @@ public enum NodeNetwork {
             namespace.sysctls.arpAnnounce = proxy.ipvs.strictARP ? 2 : 0
         }
         namespace.sysctls.connectionTrackingIsLiberal = proxy.conntrack.tcpBeLiberal
+        if let cores = node.status.capacity?.cpu?.value, proxy.conntrack.maxPerCore > 0 {
+            // What conntrack.go of kube-proxy takes for enough; without a capacity nothing tells how many cores.
+            let (wanted, overflow) = proxy.conntrack.maxPerCore.multipliedReportingOverflow(by: max(cores, 1))
+            namespace.sysctls.connectionTrackingMax =
+                overflow ? 1_048_576 : min(max(wanted, proxy.conntrack.min), 1_048_576)
+        }
         // Zero leaves these two as they are.
         let (udp, udpStream) = (proxy.conntrack.udpTimeout, proxy.conntrack.udpStreamTimeout)
         if udp > 0 { namespace.sysctls.connectionTimeouts.udp = Int(udp / 1_000_000_000) }

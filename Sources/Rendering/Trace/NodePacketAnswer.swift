@@ -59,7 +59,7 @@ extension NodePacketReport {
             return "REJECT" + (kind.map { " with \($0.rawValue)" } ?? "") + blame
         case .dropped: return "DROP" + blame
         case .local:
-            if case .delivered? = branches.first?.trace.disposition { return "LOCAL: one of the node's sockets gets it" }
+            if case .delivered? = branches.first?.trace.disposition { return "LOCAL: a socket of the node gets it" }
             return "LOCAL: it is for the node, where nothing listens"
         case .forwarded:
             let source = branches.lazy.compactMap(\.translatedSource).first
