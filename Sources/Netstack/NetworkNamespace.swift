@@ -105,7 +105,7 @@ public struct NetworkNamespace: Sendable {
         }
         let prefix = address.prefix
         // Of several addresses in one subnet only the first brings the subnet's routes (IFA_F_SECONDARY).
-        let isSecondary = links[link.index].addresses.contains { $0.interface.prefix == prefix }
+        let isSecondary = !prefix.isHost && links[link.index].addresses.contains { $0.interface.prefix == prefix }
         links[link.index].addresses.append(Link.Address(address, scope: scope, broadcast: broadcast))
         localTable.replace(
             Route(
@@ -151,16 +151,19 @@ public struct NetworkNamespace: Sendable {
 
     // MARK: rules
 
-    /// Replaces all rules, as iptables-restore or ip6tables-restore does.
-    public mutating func setRuleset(_ ruleset: Ruleset, family: AddressFamily = .ipv4) {
+    /// Replaces all rules, as iptables-restore or ip6tables-restore does. What rules made from `shared` left as it was
+    /// is not compiled again.
+    public mutating func setRuleset(
+        _ ruleset: Ruleset, family: AddressFamily = .ipv4, madeFrom shared: SharedRuleset? = nil
+    ) {
         switch family {
         case .ipv4:
             self.ruleset = ruleset
-            compiledRules = CompiledRuleset(compiling: ruleset)
+            compiledRules = CompiledRuleset(compiling: ruleset, madeFrom: shared)
             ruleMemory.forgetRules()
         case .ipv6:
             rulesetIPv6 = ruleset
-            compiledRulesIPv6 = CompiledRuleset(compiling: ruleset, for: .ip6tables)
+            compiledRulesIPv6 = CompiledRuleset(compiling: ruleset, for: .ip6tables, madeFrom: shared)
             ruleMemoryIPv6.forgetRules()
         }
     }

@@ -36,6 +36,7 @@ extension Simulator {
         var first = Simulator(again: self)
         first.recordEvents(rules: rules)
         let drawn = first.trace(request)
+        proxy = first.proxy
         for id in first.builtNamespaces { build(id) }
         guard let packet = drawn.request?.packet else { return [Backend(probability: 1, trace: drawn)] }
         var found: [Backend] = []

@@ -10,7 +10,7 @@ internal import NodeAgents
 struct ProxyRules: Sendable {
     /// The mode of kube-proxy, with what each family needs.
     private enum Mode {
-        case iptables(IPTablesProxy)
+        case iptables([IPTablesProxy])
         case nftables([NFTablesProxy])
         case ipvs(IPVSProxy)
     }
@@ -18,6 +18,14 @@ struct ProxyRules: Sendable {
     let configuration: KubeProxyConfiguration
     private let index: ServiceIndex
     private let mode: Mode
+    /// The iptables rules written so far.
+    private var written: [SharedKey: SharedRuleset] = [:]
+
+    /// What nodes with equal rules have in common.
+    private struct SharedKey: Hashable {
+        let family: AddressFamily
+        let profile: IPTablesProfile
+    }
 
     init(_ cluster: Cluster) {
         let objects = cluster.objects
@@ -28,7 +36,9 @@ struct ProxyRules: Sendable {
         }
         let index4 = index(.ipv4)
         switch configuration.mode {
-        case .iptables: mode = .iptables(IPTablesProxy(index: index4, configuration: configuration))
+        case .iptables:
+            mode = .iptables(
+                [index4, index(.ipv6)].map { IPTablesProxy(index: $0, configuration: configuration) })
         case .nftables:
             let networks = objects.serviceCIDRs.flatMap(\.cidrs)
             mode = .nftables(
@@ -46,14 +56,16 @@ struct ProxyRules: Sendable {
         index.health(on: NodeView(node, interfaceAddresses: addresses), configuration: configuration)
     }
 
-    /// Programs a node whose interfaces are there; `hardwareAddress` is that of the device ipvs mode makes.
-    func install(
-        for node: Node, on namespace: inout NetworkNamespace, _ ruleset: inout Ruleset, hardwareAddress: MACAddress
-    ) {
+    /// Programs a node whose interfaces are there, and gives what stands in iptables; `hardwareAddress` is that of the
+    /// device ipvs mode makes.
+    mutating func install(
+        for node: Node, on namespace: inout NetworkNamespace, hardwareAddress: MACAddress
+    ) -> SharedRuleset {
         let addresses = namespace.links.filter { !$0.isLoopback }.flatMap { $0.addresses.map(\.interface) }
         let view = NodeView(node, interfaceAddresses: addresses)
+        var ruleset = Ruleset()
         switch mode {
-        case .iptables(let proxy): proxy.install(for: proxy.profile(of: view), into: &ruleset)
+        case .iptables: return iptablesRules(for: view, family: .ipv4)
         case .nftables(let proxies):
             namespace.setNFTables(NFTablesRuleset(proxies.map { $0.table(for: $0.profile(of: view)) }))
         case .ipvs(let proxy):
@@ -68,6 +80,19 @@ struct ProxyRules: Sendable {
                 state.virtualServers, timeouts: proxy.timeouts, agent: IPVSProxy.agent)
             proxy.install(for: state, into: &ruleset)
         }
+        return SharedRuleset(ruleset)
+    }
+
+    /// The rules of iptables mode, written once for all nodes that see the Services alike; none in other modes.
+    mutating func iptablesRules(for node: NodeView, family: AddressFamily) -> SharedRuleset {
+        guard case .iptables(let proxies) = mode, let proxy = proxies.first(where: { $0.index.family == family }) else {
+            return SharedRuleset(Ruleset(), family: family)
+        }
+        let key = SharedKey(family: family, profile: proxy.profile(of: node))
+        if let rules = written[key] { return rules }
+        let rules = SharedRuleset(proxy.ruleset(for: key.profile), family: family)
+        written[key] = rules
+        return rules
     }
 }
 
@@ -135,17 +160,18 @@ extension Simulator {
         }
         // Last, so that what an annotation sets outlives the CNI plugin's own settings.
         NodeNetwork.applySettings(node, proxy: proxy.configuration, to: &namespace)
-        var ruleset = Ruleset()
         let addresses = namespace.links.filter { !$0.isLoopback }.flatMap { $0.addresses.map(\.interface) }
-        proxy.install(
-            for: node, on: &namespace, &ruleset, hardwareAddress: hardwareAddress("\(name)/\(IPVSProxy.device)"))
+        let proxied = proxy.install(
+            for: node, on: &namespace, hardwareAddress: hardwareAddress("\(name)/\(IPVSProxy.device)"))
+        var ruleset = proxied.ruleset
         if let own = ownLease, flannel.ipMasq, let network = flannel.network {
             FlannelRules.install(network: network, subnet: own.subnet, into: &ruleset)
         }
-        namespace.setRuleset(ruleset)
+        namespace.setRuleset(ruleset, madeFrom: proxied)
         // IPVS balances no IPv6 packets yet, so its rules would lead them nowhere.
         if proxy.configuration.mode != .ipvs, addresses.contains(where: { $0.address.family == .ipv6 }) {
-            namespace.setRuleset(ipv6Ruleset(of: node), family: .ipv6)
+            let (ruleset, proxied) = ipv6Ruleset(of: node)
+            namespace.setRuleset(ruleset, family: .ipv6, madeFrom: proxied)
         }
         for dump in cluster.dumps[name] ?? [] { namespace.replaceRules(by: dump) }
         serveHealth(proxy.health(on: node, addresses: addresses), in: &namespace)

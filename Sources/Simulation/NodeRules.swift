@@ -42,7 +42,7 @@ extension Simulator {
             let rules = namespace(id).rulesetIPv6
             // A listing of nft holds the rules of both families.
             let isListed = cluster.dumps[node]?.contains { if case .nftables = $0.rules { true } else { false } }
-            return rules.isEmpty && isListed != true ? ipv6Ruleset(of: object) : rules
+            return rules.isEmpty && isListed != true ? ipv6Ruleset(of: object).ruleset : rules
         }
     }
 
@@ -73,26 +73,22 @@ extension Simulator {
         return NodeView(node, interfaceAddresses: interfaces.flatMap(\.addresses))
     }
 
-    func ipv6Ruleset(of node: Node) -> Ruleset {
+    /// What ip6tables holds on a node, and what of it other nodes hold too.
+    mutating func ipv6Ruleset(of node: Node) -> (ruleset: Ruleset, madeFrom: SharedRuleset) {
         let objects = cluster.objects
         let view = ipv6View(of: node)
-        var ruleset = Ruleset()
-        switch proxy.configuration.mode {
-        case .ipvs:
+        var proxied = proxy.iptablesRules(for: view, family: .ipv6)
+        if proxy.configuration.mode == .ipvs {
             let proxy = ipv6VirtualServers()
-            ruleset = proxy.ruleset(for: proxy.state(of: view))
-        case .nftables: break
-        case .iptables:
-            ruleset = KubeProxy.iptablesRuleset(
-                services: objects.services, endpointSlices: objects.endpointSlices, node: view,
-                configuration: proxy.configuration, family: .ipv6)
+            proxied = SharedRuleset(proxy.ruleset(for: proxy.state(of: view)), family: .ipv6)
         }
+        var ruleset = proxied.ruleset
         if let flannel = objects.flannelConfiguration, flannel.enableIPv6, flannel.ipMasq,
             let network = flannel.network(.ipv6),
             let subnet = node.spec.podCIDRs.first(where: { $0.family == .ipv6 })
         {
             FlannelRules.install(network: network, subnet: subnet, into: &ruleset)
         }
-        return ruleset
+        return (ruleset, proxied)
     }
 }

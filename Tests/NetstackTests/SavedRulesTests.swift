@@ -57,7 +57,7 @@ import Testing
         #expect(saved.unevaluated[0].text == #"-m string --string "a \"b\"" --algo bm"#)
         #expect(saved.unevaluated[3].text == "-j NFQUEUE --queue-balance 0:3 --queue-bypass")
         let compiled = CompiledRuleset(compiling: saved.ruleset)
-        #expect(compiled.rules.filter { $0.flags.contains(.never) }.count == 5)
+        #expect((0..<compiled.rules.count).filter { compiled.rules[$0].flags.contains(.never) }.count == 5)
     }
 
     struct Mistake: Sendable, CustomTestStringConvertible {

@@ -43,7 +43,7 @@ struct ChainIndex: Sendable {
     private var others: [Int32] = []
 
     /// The index of a chain's rules; nil when it would not spare most of them.
-    init?(_ range: Range<Int32>, of rules: [CompiledRule]) {
+    init?(_ range: Range<Int32>, of rules: SharedArray<CompiledRule>) {
         guard range.count >= Self.smallestChain else { return nil }
         let costs = Criterion.allCases.map { Self.cost($0, range, rules) }
         guard let least = costs.min(), least * 2 <= range.count, let best = costs.firstIndex(of: least) else {
@@ -72,7 +72,7 @@ struct ChainIndex: Sendable {
 
     /// How many rules a packet still meets: those that do not require the match, and those of one key. As many as there
     /// are when most do not.
-    private static func cost(_ criterion: Criterion, _ range: Range<Int32>, _ rules: [CompiledRule]) -> Int {
+    private static func cost(_ criterion: Criterion, _ range: Range<Int32>, _ rules: SharedArray<CompiledRule>) -> Int {
         let count = range.reduce(0) { key(criterion, of: rules[Int($1)]) == nil ? $0 : $0 + 1 }
         guard count * 2 >= range.count else { return range.count }
         let keys = range.reduce(into: Set<Key>()) { keys, position in

@@ -64,7 +64,7 @@ struct CompiledRule {
     var firstMatch: Int32 = 0
     var matchCount: Int32 = 0
     var verdict = Verdict.none
-    /// The chain to jump to, or the place of the target in `CompiledRuleset.targets`.
+    /// The chain to jump to, by its place in the table, or the place of the target in `CompiledRuleset.targets`.
     var argument: Int32 = -1
 }
 
@@ -105,12 +105,12 @@ struct CompiledChain {
 
 /// All tables, compiled.
 struct CompiledRuleset {
-    var rules: [CompiledRule] = []
+    var rules = SharedArray<CompiledRule>()
     /// The criteria too rare to have a field of their own in every rule.
-    var matches: [Match] = []
+    var matches = SharedArray<Match>()
     var links: [CompiledLink] = []
     private var linkPositions: [InterfacePattern: Int32] = [:]
-    var targets: [Target] = []
+    var targets = SharedArray<Target>()
     /// The chains of all tables, one table behind the other.
     var chains: [CompiledChain] = []
     var indexes: [ChainIndex] = []
@@ -125,26 +125,38 @@ struct CompiledRuleset {
 
     init() { system = .iptables }
 
-    init(compiling ruleset: Ruleset, for system: RuleSystem = .iptables) {
+    init(compiling ruleset: Ruleset, for system: RuleSystem = .iptables, madeFrom shared: SharedRuleset? = nil) {
         self.system = system
-        rules.reserveCapacity(ruleset.tables.reduce(0) { $0 + $1.chains.reduce(0) { $0 + $1.rules.count } })
-        for (number, table) in ruleset.tables.enumerated() { compile(table, number) }
+        if let compiled = shared?.compiled {
+            rules = SharedArray(sharing: compiled.rules)
+            matches = SharedArray(sharing: compiled.matches)
+            targets = SharedArray(sharing: compiled.targets)
+            links = compiled.links
+            linkPositions = compiled.linkPositions
+            indexes = compiled.indexes
+            tracksConnections = compiled.tracksConnections
+        } else {
+            rules.reserveCapacity(ruleset.tables.reduce(0) { $0 + $1.chains.reduce(0) { $0 + $1.rules.count } })
+        }
+        for (number, table) in ruleset.tables.enumerated() { compile(table, number, madeFrom: shared) }
     }
 
     /// The chain where a table begins at a hook; -1 where it has nothing to say.
     func entry(table: Int, _ hook: Hook) -> Int32 { entries[table * Hook.allCases.count + hook.rawValue] }
 
-    private mutating func compile(_ table: Table, _ number: Int) {
-        firstChains[number] = Int32(chains.count)
-        let firstChain = firstChains[number]
+    private mutating func compile(_ table: Table, _ number: Int, madeFrom shared: SharedRuleset?) {
+        let firstChain = Int32(chains.count)
+        firstChains[number] = firstChain
+        let known = shared?.ruleset.tables[number].chains ?? []
+        chains.reserveCapacity(chains.count + table.chains.count)
         for (position, chain) in table.chains.enumerated() {
-            let first = Int32(rules.count)
-            for rule in chain.rules { rules.append(compile(rule, in: table, firstChain)) }
-            let range = first..<Int32(rules.count)
-            let index = ChainIndex(range, of: rules)
-            chains.append(
-                CompiledChain(rules: range, index: index == nil ? -1 : Int32(indexes.count), policy: chain.policy))
-            if let index { indexes.append(index) }
+            if let shared, position < known.count, known[position].hasSameRules(as: chain) {
+                var compiled = shared.compiled.chains[Int(shared.compiled.firstChains[number]) + position]
+                compiled.policy = chain.policy
+                chains.append(compiled)
+            } else {
+                chains.append(compile(chain, in: table))
+            }
             guard chain.policy != nil, let hook = Hook.allCases.first(where: { $0.chainName == chain.name }),
                 !chain.rules.isEmpty || chain.policy == .drop
             else { continue }
@@ -153,7 +165,16 @@ struct CompiledRuleset {
         if table.name == .nat, table.chains.contains(where: { !$0.rules.isEmpty }) { tracksConnections = true }
     }
 
-    private mutating func compile(_ rule: Rule, in table: Table, _ firstChain: Int32) -> CompiledRule {
+    private mutating func compile(_ chain: Chain, in table: Table) -> CompiledChain {
+        let first = Int32(rules.count)
+        for rule in chain.rules { rules.append(compile(rule, in: table)) }
+        let range = first..<Int32(rules.count)
+        let index = ChainIndex(range, of: rules)
+        if let index { indexes.append(index) }
+        return CompiledChain(rules: range, index: index == nil ? -1 : Int32(indexes.count - 1), policy: chain.policy)
+    }
+
+    private mutating func compile(_ rule: Rule, in table: Table) -> CompiledRule {
         var compiled = CompiledRule()
         if let source = rule.source {
             compiled.flags.insert(source.isNegated ? [.source, .notSource] : .source)
@@ -184,7 +205,7 @@ struct CompiledRuleset {
             orderCounts = orderCounts || match.hasMemory
         }
         compiled.matchCount = Int32(matches.count) - compiled.firstMatch
-        compile(rule.target, into: &compiled, in: table, firstChain)
+        compile(rule.target, into: &compiled, in: table)
         return compiled
     }
 
@@ -272,9 +293,7 @@ struct CompiledRuleset {
         compiled.states = states.value
     }
 
-    private mutating func compile(
-        _ target: Target?, into compiled: inout CompiledRule, in table: Table, _ firstChain: Int32
-    ) {
+    private mutating func compile(_ target: Target?, into compiled: inout CompiledRule, in table: Table) {
         switch target {
         case nil: compiled.verdict = .none
         case .accept: compiled.verdict = .accept
@@ -283,7 +302,7 @@ struct CompiledRuleset {
         case .jump(let chain), .goto(let chain):
             if case .jump = target { compiled.verdict = .jump } else { compiled.verdict = .goto }
             if let position = table.position(of: chain) {
-                compiled.argument = firstChain + Int32(position)
+                compiled.argument = Int32(position)
             } else {
                 compiled.flags.insert(.never)
             }

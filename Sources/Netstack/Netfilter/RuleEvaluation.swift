@@ -96,7 +96,7 @@ extension NetworkNamespace {
             case .jump, .goto:
                 context.record(.rule(reference, rule.verdict == .jump ? .jump : .goto), packet, in: id)
                 if rule.verdict == .jump { callers.append((chain, position)) }
-                chain = rule.argument
+                chain = firstChain + rule.argument
                 position = compiledRules.chains[Int(chain)].rules.lowerBound
             case .effect:
                 let target = compiledRules.targets[Int(rule.argument)]
