@@ -389,6 +389,12 @@ import Testing
                     $0.spec.allocateLoadBalancerNodePorts = true
                     $0.spec.loadBalancerClass = "example.com/metal"
                 })
+            // Nobody listens on the port above.
+            $0.services.insert(
+                service("balancer", type: .loadBalancer) {
+                    $0.spec.externalTrafficPolicy = .local
+                    $0.spec.healthCheckNodePort = 30555
+                })
         }
         let balancer = "may only be used when `type` is 'LoadBalancer' (remove it)"
         #expect(

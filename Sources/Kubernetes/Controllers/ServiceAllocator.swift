@@ -133,7 +133,7 @@ enum ServiceAllocator {
                     nodePort, service, FieldPath("spec", "ports").index(index).key("nodePort"),
                     anywhere: dumped.contains(service.key), &warnings)
             }
-            if let port = service.spec.healthCheckNodePort {
+            if service.needsHealthCheck, let port = service.spec.healthCheckNodePort {
                 if service.spec.ports.contains(where: { $0.nodePort == port }) {
                     throw ObjectError(
                         service, FieldPath("spec", "healthCheckNodePort"),
@@ -171,9 +171,7 @@ enum ServiceAllocator {
                     store.services[position].spec.ports[index].nodePort = nodePort
                 }
             }
-            if type == .loadBalancer, service.spec.externalTrafficPolicy == .local,
-                service.spec.healthCheckNodePort == nil
-            {
+            if service.needsHealthCheck, service.spec.healthCheckNodePort == nil {
                 store.services[position].spec.healthCheckNodePort =
                     try allocate(FieldPath("spec", "healthCheckNodePort"))
             }

@@ -287,7 +287,7 @@ struct ServiceValidation {
             }
         }
         if let port = spec.healthCheckNodePort, port != 0 {
-            if spec.type != .loadBalancer || spec.externalTrafficPolicy != .local {
+            if !service.needsHealthCheck {
                 let reason = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
                 try refuse(
                     unused: "healthCheckNodePort", FieldMessage.invalid(port, reason), reason, &warnings)
@@ -328,4 +328,7 @@ struct ServiceValidation {
 extension Service {
     /// Whether it was given a cluster IP before podnet chose any.
     var bringsClusterIP: Bool { !clusterAddresses.isEmpty }
+
+    /// Whether a load balancer must find out which nodes have endpoints.
+    var needsHealthCheck: Bool { spec.type == .loadBalancer && spec.externalTrafficPolicy == .local }
 }
