@@ -342,4 +342,16 @@ import Testing
                 $0.pods.insert(pod("a", on: "worker-3"))
             } == "Pod default/a: spec.nodeName: Not found: \"worker-3\" (did you mean worker-1 or worker-2?)")
     }
+
+    @Test("a node whose interfaces are stated is given no address beside them")
+    func statedInterfaces() throws {
+        var store = store {
+            $0.nodes.insert(node("a", "10.1.2.10"))
+            var stated = node("b")
+            stated.metadata.annotations[Node.interfacesAnnotation] = "eth0=10.1.2.11/24"
+            $0.nodes.insert(stated)
+        }
+        try realise(&store)
+        #expect(store.nodes.map(\.internalIPs.count) == [1, 0])
+    }
 }

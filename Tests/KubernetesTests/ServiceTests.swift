@@ -351,4 +351,61 @@ import Testing
                 $0.clusterConfiguration = ClusterConfiguration()
             }.contains("spec.healthCheckNodePort: Invalid value: 32999: provided port is not in the valid range"))
     }
+
+    @Test("a node port outside a range nobody stated is kept beside a cluster IP, and refused alone or where stated")
+    func dumpedNodePort() throws {
+        func fill(_ store: inout ObjectStore, clusterIP: String) {
+            store.services.insert(
+                service("web", type: .nodePort) {
+                    $0.spec.clusterIP = clusterIP
+                    $0.spec.ports[0].nodePort = 3001
+                })
+        }
+        var open = store { fill(&$0, clusterIP: "10.96.3.3") }
+        #expect(
+            try realise(&open) == [
+                "Service default/web: spec.ports[0].nodePort: 3001 is not in the node port range 30000-32767 "
+                    + "(add the ClusterConfiguration with its service-node-port-range)"
+            ])
+        #expect(open.services[0].spec.ports[0].nodePort == 3001)
+        let refused = "spec.ports[0].nodePort: Invalid value: 3001: provided port is not in the valid range"
+        #expect(refusal { fill(&$0, clusterIP: "") }.contains(refused))
+        #expect(
+            refusal {
+                fill(&$0, clusterIP: "10.96.3.3")
+                $0.clusterConfiguration = ClusterConfiguration()
+            }.contains(refused))
+    }
+
+    @Test("what an earlier type left behind in a Service of a cluster is told of, not refused")
+    func leftovers() throws {
+        var store = store {
+            $0.services.insert(
+                service("web") {
+                    $0.spec.clusterIP = "10.96.3.3"
+                    $0.spec.externalTrafficPolicy = .local
+                    $0.spec.healthCheckNodePort = 30555
+                    $0.spec.loadBalancerSourceRanges = ["10.0.0.0/8"]
+                    $0.spec.allocateLoadBalancerNodePorts = true
+                    $0.spec.loadBalancerClass = "example.com/metal"
+                })
+            // Nobody listens on the port above.
+            $0.services.insert(
+                service("balancer", type: .loadBalancer) {
+                    $0.spec.externalTrafficPolicy = .local
+                    $0.spec.healthCheckNodePort = 30555
+                })
+        }
+        let balancer = "may only be used when `type` is 'LoadBalancer' (remove it)"
+        #expect(
+            try realise(&store) == [
+                "Service default/web: spec.externalTrafficPolicy: may only be set for externally-accessible services "
+                    + "(remove it)",
+                "Service default/web: spec.healthCheckNodePort: may only be set when `type` is 'LoadBalancer' and "
+                    + "`externalTrafficPolicy` is 'Local' (remove it)",
+                "Service default/web: spec.loadBalancerSourceRanges: " + balancer,
+                "Service default/web: spec.allocateLoadBalancerNodePorts: " + balancer,
+                "Service default/web: spec.loadBalancerClass: " + balancer,
+            ])
+    }
 }

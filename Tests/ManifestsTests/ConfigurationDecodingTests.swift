@@ -274,6 +274,13 @@ import Testing
                 """
             ),
             (
+                configMap("kube-system", "kube-proxy", "config.conf", "nodePortAddresses: [primary, 10.0.0.0/8]\n"),
+                """
+                test.yaml:6:25: data[config.conf].nodePortAddresses[0]: "primary" is not a CIDR
+                  hint: write it as 192.168.0.0/16, or the one entry primary
+                """
+            ),
+            (
                 configMap("kube-system", "kube-proxy", "config.conf", "ipvs:\n  excludeCIDRs: [10.0.0.0]\n"),
                 """
                 test.yaml:7:22: data[config.conf].ipvs.excludeCIDRs[0]: "10.0.0.0" is not a CIDR

@@ -74,6 +74,9 @@ let forwardFilter = "type filter hook forward priority filter; policy accept;"
     ]
 
     static let metaRows: [Row] = [
+        // Of a mark the highest bits, as many as the number behind the slash says.
+        Row("meta mark 0x00000000/1"), no("meta mark != 0x00000000/1"), no("meta mark 0xf0000000/4"),
+        Row("meta mark != 0xf0000000/4"), Row("ct mark 0x00000000/31"),
         Row("meta l4proto udp"), no("meta l4proto { tcp, sctp }"), Row("meta l4proto != tcp"), Row("meta protocol ip"),
         Row("meta protocol ip6", tcp6), Row("meta nfproto ipv4"), no("meta nfproto ipv6"), Row("meta mark 0x00000000"),
         no("meta mark & 0x00004000 != 0x00000000"), no("meta skuid 0"), no("meta skgid != 1"),

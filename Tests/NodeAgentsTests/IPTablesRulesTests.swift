@@ -202,7 +202,8 @@ struct IPTablesRulesTests {
             NodePorts(
                 setting: ["::1/128", "2001:db8::/32"], family: .ipv6, jumps: ["-d 2001:db8::11/128 "],
                 loopbackRules: 0),
-            NodePorts(setting: ["primary"], family: .ipv6, jumps: [], loopbackRules: 0),
+            // An address nobody knows restricts nothing.
+            NodePorts(setting: ["primary"], family: .ipv6, jumps: ["! -d ::1/128 "], loopbackRules: 0),
         ])
     func nodePortAddresses(row: NodePorts) throws {
         let isIPv4 = row.family == .ipv4

@@ -214,4 +214,21 @@ struct IPVSVectorTests {
         #expect(chains.count == 11)
         #expect(chains.allSatisfy { $0.agent == "kube-proxy" })
     }
+
+    @Test func `External IPs switched off have neither sets nor servers, and still make the policy count`() {
+        let service = Service.demo {
+            $0.spec.externalIPs = ["203.0.113.5"]
+            $0.spec.internalTrafficPolicy = .local
+        }
+        var input = ProxyInput.cluster("10.42.0.0/16", (service, [.at("10.42.2.2")]))
+        input.configuration.featureGates["AllowServiceExternalIPs"] = false
+        let (proxy, state) = made(input)
+        #expect(state.addresses.map(\.description) == ["10.96.0.1"])
+        #expect(entries(state, "KUBE-EXTERNAL-IP") == [])
+        #expect(!proxy.ruleset(for: state).savedText().contains("KUBE-EXTERNAL-IP dst,dst -j KUBE-MARK-MASQ"))
+        // A Service reached from outside has cluster endpoints, which stand in for missing local ones.
+        #expect(
+            state.virtualServers.savedText()
+                == "-A -t 10.96.0.1:80 -s rr\n-a -t 10.96.0.1:80 -r 10.42.2.2:8080 -m -w 1\n")
+    }
 }

@@ -64,6 +64,33 @@ struct NFTablesRulesTests {
         #expect([bridge.count, prefix.count, node.count, absent.count] == [3, 3, 3, 2])
     }
 
+    @Test func `The highest bit of a mark is tested the way nft lists it`() {
+        var input = ProxyInput.cluster()
+        func test(_ bit: Int) -> String? {
+            input.configuration.nftables.masqueradeBit = bit
+            return rules("masquerading", of: input.table())?.first
+        }
+        #expect(
+            test(31)
+                == "meta mark != 0x00000000/1 meta mark set meta mark ^ 0x80000000 masquerade fully-random")
+        #expect(
+            test(0)
+                == "meta mark & 0x00000001 != 0x00000000 meta mark set meta mark ^ 0x00000001 masquerade fully-random")
+    }
+
+    @Test func `Node ports answer on the node's own address, if it is known and there`() throws {
+        let input = ProxyInput.cluster()
+        func addresses(_ family: AddressFamily, _ present: String) throws -> [String]? {
+            elements(
+                "nodeport-ips",
+                of: input.table(family, interfaceAddresses: [try #require(InterfaceAddress(present))]))
+        }
+        #expect(try addresses(.ipv4, "192.168.77.11/24") == ["192.168.77.11"])
+        #expect(try addresses(.ipv4, "192.168.77.12/24") == [])
+        // The node has no IPv6 address that kube-proxy knows of, so all of them will do.
+        #expect(try addresses(.ipv6, "2001:db8::11/64") == nil)
+    }
+
     @Test(
         "Source ranges are kept as nft keeps them",
         arguments: [

@@ -1,4 +1,5 @@
 // What is said of annotations and backends podnet cannot follow.
+import Addressing
 import Kubernetes
 import Netstack
 import NodeAgents
@@ -44,5 +45,34 @@ struct NodeSettingsTests {
         #expect(FlannelDaemon.warning(about: flannel) == nil)
         flannel.backend.type = .wireguard
         #expect(FlannelDaemon.warning(about: flannel)?.message.contains("wireguard tunnel is not modelled") == true)
+    }
+
+    @Test("An interface may be named again, and an address without a name belongs to the one before")
+    func interfaces() {
+        let interfaces = NodeNetwork.interfaces(
+            of: node(["podnet.dev/interfaces": "eth0=10.1.0.2/24,eth1=10.2.0.2/24,10.2.0.3/24,eth0=10.1.0.3/24"]),
+            underlay: Underlay())
+        let texts = interfaces.map { "\($0.name) " + $0.addresses.map(\.description).joined(separator: " ") }
+        #expect(texts == ["eth0 10.1.0.2/24 10.1.0.3/24", "eth1 10.2.0.2/24 10.2.0.3/24"])
+    }
+
+    @Test("A health check port answers where node ports do in each mode", arguments: ProxyMode.allCases)
+    func healthCheckAddresses(mode: ProxyMode) {
+        var input = ProxyInput.cluster()
+        input.configuration.mode = mode
+        input.add(
+            .demo {
+                $0.spec.type = .loadBalancer
+                $0.spec.externalTrafficPolicy = .local
+                $0.spec.healthCheckNodePort = 30555
+            }, [.at("10.42.1.2", on: "node-a")])
+        let index = ServiceIndex(services: input.services, endpointSlices: input.endpointSlices, family: .ipv4)
+        let view = NodeView(
+            input.node,
+            interfaceAddresses: ["192.168.77.11/24", "172.31.5.4/20"].compactMap { InterfaceAddress($0) })
+        let health = index.health(on: view, configuration: input.configuration)
+        let expected: [IPAddress]? = mode == .nftables ? ["192.168.77.11"].compactMap { IPAddress($0) } : nil
+        #expect(health.map(\.addresses) == [expected])
+        #expect(health.map(\.localEndpoints) == [1])
     }
 }

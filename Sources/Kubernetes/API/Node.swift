@@ -133,6 +133,8 @@ public struct Node: KubernetesObject {
     public static let kind = "Node"
     public static let isNamespaced = false
     public static let controlPlaneLabel = "node-role.kubernetes.io/control-plane"
+    /// A node's interfaces with their addresses, where its InternalIP is not all there is to say.
+    public static let interfacesAnnotation = "podnet.dev/interfaces"
     public static let hostnameLabel = "kubernetes.io/hostname"
     public static let zoneLabel = "topology.kubernetes.io/zone"
 

@@ -6,24 +6,16 @@ internal import Addressing
 
 enum ServiceAllocator {
     /// A health check port outside the range is refused only where the range is stated: nobody chooses that port by
-    /// hand, so in a dump it shows that the cluster has another range.
+    /// hand, so in a dump it shows that the cluster has another range. So does a node port beside a cluster IP.
     static func allocate(
         _ store: inout ObjectStore, seed: UInt64, isPortRangeStated: Bool, _ warnings: inout [ObjectWarning]
     ) throws(ObjectError) {
         guard let cluster = store.clusterConfiguration else { return }
+        let dumped = Set(store.services.lazy.filter(\.bringsClusterIP).map(\.key))
         try allocateClusterIPs(&store, cluster, seed: seed)
-        let range = cluster.serviceNodePortRange
-        if !isPortRangeStated {
-            for service in store.services {
-                guard let port = service.spec.healthCheckNodePort, !range.contains(port) else { continue }
-                warnings.append(
-                    ObjectWarning(
-                        service, FieldPath("spec", "healthCheckNodePort"),
-                        "\(port) is not in the node port range \(range.lowerBound)-\(range.upperBound)",
-                        hint: "add the ClusterConfiguration with its service-node-port-range"))
-            }
-        }
-        try allocateNodePorts(&store, range, seed: seed, isPortRangeStated: isPortRangeStated)
+        try allocateNodePorts(
+            &store, cluster.serviceNodePortRange, seed: seed, isPortRangeStated: isPortRangeStated, dumped: dumped,
+            &warnings)
     }
 
     // MARK: Cluster IPs
@@ -104,13 +96,19 @@ enum ServiceAllocator {
     // MARK: Node ports
 
     private static func allocateNodePorts(
-        _ store: inout ObjectStore, _ range: ClosedRange<Int>, seed: UInt64, isPortRangeStated: Bool
+        _ store: inout ObjectStore, _ range: ClosedRange<Int>, seed: UInt64, isPortRangeStated: Bool,
+        dumped: Set<ObjectKey>, _ warnings: inout [ObjectWarning]
     ) throws(ObjectError) {
         var owners: [Int: ObjectKey] = [:]
         func claim(
-            _ port: Int, _ service: Service, _ path: FieldPath, anywhere: Bool = false
+            _ port: Int, _ service: Service, _ path: FieldPath, anywhere: Bool, _ warnings: inout [ObjectWarning]
         ) throws(ObjectError) {
-            guard anywhere || range.contains(port) else {
+            if anywhere, !isPortRangeStated, !range.contains(port) {
+                warnings.append(
+                    ObjectWarning(
+                        service, path, "\(port) is not in the node port range \(range.lowerBound)-\(range.upperBound)",
+                        hint: "add the ClusterConfiguration with its service-node-port-range"))
+            } else if !range.contains(port) {
                 throw ObjectError(
                     service, path,
                     FieldMessage.invalid(
@@ -131,17 +129,18 @@ enum ServiceAllocator {
         for service in store.services {
             for (index, port) in service.spec.ports.enumerated() {
                 guard let nodePort = port.nodePort else { continue }
-                try claim(nodePort, service, FieldPath("spec", "ports").index(index).key("nodePort"))
+                try claim(
+                    nodePort, service, FieldPath("spec", "ports").index(index).key("nodePort"),
+                    anywhere: dumped.contains(service.key), &warnings)
             }
-            if let port = service.spec.healthCheckNodePort {
+            if service.needsHealthCheck, let port = service.spec.healthCheckNodePort {
                 if service.spec.ports.contains(where: { $0.nodePort == port }) {
                     throw ObjectError(
                         service, FieldPath("spec", "healthCheckNodePort"),
                         FieldMessage.invalid(port, "provided port is already allocated"),
                         hint: "a port of the Service itself has it; leave it out to have one chosen")
                 }
-                try claim(
-                    port, service, FieldPath("spec", "healthCheckNodePort"), anywhere: !isPortRangeStated)
+                try claim(port, service, FieldPath("spec", "healthCheckNodePort"), anywhere: true, &warnings)
             }
         }
         var taken = Set(owners.keys)
@@ -172,9 +171,7 @@ enum ServiceAllocator {
                     store.services[position].spec.ports[index].nodePort = nodePort
                 }
             }
-            if type == .loadBalancer, service.spec.externalTrafficPolicy == .local,
-                service.spec.healthCheckNodePort == nil
-            {
+            if service.needsHealthCheck, service.spec.healthCheckNodePort == nil {
                 store.services[position].spec.healthCheckNodePort =
                     try allocate(FieldPath("spec", "healthCheckNodePort"))
             }

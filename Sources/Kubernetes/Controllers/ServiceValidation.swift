@@ -21,13 +21,24 @@ struct ServiceValidation {
         try checkPorts()
         try checkAffinity()
         try checkExternalAddresses()
-        try checkTrafficPolicies()
-        try checkLoadBalancerFields()
+        try checkTrafficPolicies(&warnings)
+        try checkLoadBalancerFields(&warnings)
     }
 
     private func refuse(_ path: FieldPath, _ message: String, _ hint: String = "") -> ObjectError {
         ObjectError(service, path, message, hint: hint)
     }
+
+    /// About a field the Service's type has no use for. A Service that brings its cluster IP comes from a cluster and
+    /// can carry what an earlier type left behind, so podnet only says so.
+    private func refuse(
+        unused field: String, _ message: String, _ reason: String, hint: String = "",
+        _ warnings: inout [ObjectWarning]
+    ) throws(ObjectError) {
+        guard service.bringsClusterIP else { throw refuse(path(field), message, hint) }
+        warnings.append(ObjectWarning(service, path(field), reason, hint: "remove it"))
+    }
+
     private func path(_ name: String) -> FieldPath { ServiceValidation.specPath.key(name) }
 
     private func checkName() throws(ObjectError) {
@@ -253,7 +264,7 @@ struct ServiceValidation {
         }
     }
 
-    private func checkTrafficPolicies() throws(ObjectError) {
+    private func checkTrafficPolicies(_ warnings: inout [ObjectWarning]) throws(ObjectError) {
         let policies: [TrafficPolicy] = [.cluster, .local]
         if let policy = spec.internalTrafficPolicy, !policies.contains(policy) {
             throw refuse(
@@ -264,11 +275,10 @@ struct ServiceValidation {
             || (spec.type == .clusterIP && !spec.externalIPs.isEmpty)
         if let policy = spec.externalTrafficPolicy {
             if !isExternal {
-                throw refuse(
-                    path("externalTrafficPolicy"),
-                    FieldMessage.invalid(
-                        text: policy.rawValue, "may only be set for externally-accessible services"),
-                    "set spec.type to NodePort or LoadBalancer, or remove externalTrafficPolicy")
+                let reason = "may only be set for externally-accessible services"
+                try refuse(
+                    unused: "externalTrafficPolicy", FieldMessage.invalid(text: policy.rawValue, reason), reason,
+                    hint: "set spec.type to NodePort or LoadBalancer, or remove externalTrafficPolicy", &warnings)
             }
             if !policies.contains(policy) {
                 throw refuse(
@@ -277,27 +287,24 @@ struct ServiceValidation {
             }
         }
         if let port = spec.healthCheckNodePort, port != 0 {
-            if spec.type != .loadBalancer || spec.externalTrafficPolicy != .local {
-                throw refuse(
-                    path("healthCheckNodePort"),
-                    FieldMessage.invalid(
-                        port,
-                        "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"))
+            if !service.needsHealthCheck {
+                let reason = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
+                try refuse(
+                    unused: "healthCheckNodePort", FieldMessage.invalid(port, reason), reason, &warnings)
             }
         }
     }
 
-    private func checkLoadBalancerFields() throws(ObjectError) {
+    private func checkLoadBalancerFields(_ warnings: inout [ObjectWarning]) throws(ObjectError) {
         let text = "may only be used when `type` is 'LoadBalancer'"
         if spec.type != .loadBalancer {
-            if !spec.loadBalancerSourceRanges.isEmpty {
-                throw refuse(path("loadBalancerSourceRanges"), FieldMessage.forbidden(text))
-            }
-            if spec.allocateLoadBalancerNodePorts != nil {
-                throw refuse(path("allocateLoadBalancerNodePorts"), FieldMessage.forbidden(text))
-            }
-            if !spec.loadBalancerClass.isEmpty {
-                throw refuse(path("loadBalancerClass"), FieldMessage.forbidden(text))
+            let unused = [
+                ("loadBalancerSourceRanges", !spec.loadBalancerSourceRanges.isEmpty),
+                ("allocateLoadBalancerNodePorts", spec.allocateLoadBalancerNodePorts != nil),
+                ("loadBalancerClass", !spec.loadBalancerClass.isEmpty),
+            ]
+            for (field, isSet) in unused where isSet {
+                try refuse(unused: field, FieldMessage.forbidden(text), text, &warnings)
             }
         }
         if service.loadBalancerSourcePrefixes.count != spec.loadBalancerSourceRanges.count {
@@ -316,4 +323,12 @@ struct ServiceValidation {
                 path("trafficDistribution"), FieldMessage.unsupported(spec.trafficDistribution, distributions))
         }
     }
+}
+
+extension Service {
+    /// Whether it was given a cluster IP before podnet chose any.
+    var bringsClusterIP: Bool { !clusterAddresses.isEmpty }
+
+    /// Whether a load balancer must find out which nodes have endpoints.
+    var needsHealthCheck: Bool { spec.type == .loadBalancer && spec.externalTrafficPolicy == .local }
 }

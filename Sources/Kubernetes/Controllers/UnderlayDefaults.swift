@@ -36,6 +36,8 @@ enum UnderlayDefaults {
         }
         var pool = AddressPool(subnet: subnet, taken: taken)
         for position in store.nodes.indices where store.nodes[position].internalIPs.isEmpty {
+            // A node whose interfaces are stated has the addresses it has; kube-proxy may know none of them.
+            if store.nodes[position].metadata.annotations[Node.interfacesAnnotation] != nil { continue }
             guard let address = pool.take(from: firstNodeOffset) else {
                 throw ObjectError(
                     store.nodes[position], FieldPath("status", "addresses"),

@@ -24,7 +24,12 @@ extension KubeProxyConfiguration {
             bridgeInterface = try detectLocal.string("bridgeInterface")
             interfaceNamePrefix = try detectLocal.string("interfaceNamePrefix")
         }
-        nodePortAddresses = try node.strings("nodePortAddresses")
+        let addresses = try node.list("nodePortAddresses")
+        nodePortAddresses = try addresses.map { (item) throws(ManifestError) in
+            try item.value("a CIDR", example: "192.168.0.0/16, or the one entry primary") {
+                $0 == "primary" && addresses.count == 1 || InterfaceAddress($0) != nil ? $0 : nil
+            }
+        }
         try readModes(node)
         if let section = try node.section("conntrack") { try conntrack.read(section) }
         try node.replace(&bindAddress, by: "bindAddress")

@@ -211,6 +211,15 @@ extension NFTablesValue {
         prefix.isHost ? .address(prefix.address) : .prefix(prefix)
     }
 
+    /// A mark and how many of its highest bits count: `0x80000000/1`.
+    init?(maskedMark text: Substring) {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, case .mark(let bits) = NFTablesDatatype.mark.value(parts[0]),
+            let length = Int(parts[1]), (0...32).contains(length)
+        else { return nil }
+        self = .masked(.mark(bits), mask: .mark(~(UInt32.max >> UInt32(length))))
+    }
+
     /// A connection state.
     public static let new = NFTablesValue.symbol("new", 8)
     /// A connection whose destination was translated.

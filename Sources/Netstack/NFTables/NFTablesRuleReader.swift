@@ -106,6 +106,10 @@ extension NFTablesReader {
             tokens.advance()
             return .match(left, comparison, .value(value))
         }
+        if types == [.mark], let value = tokens.peek().flatMap({ NFTablesValue(maskedMark: $0) }) {
+            tokens.advance()
+            return .match(left, comparison, .value(value))
+        }
         var value = try readValue(types)
         // All of these bits and no other.
         while types.first?.isBitmask == true, tokens.take("|") { value = .flags([value, try readValue(types)]) }

@@ -149,6 +149,8 @@ extension NFTablesValue: CustomStringConvertible {
         case .symbol(let word, _): word
         case .name(let name): "\"\(name)\""
         case .flags(let bits): bits.map(\.description).joined(separator: ",")
+        // As nft writes a mask of a mark that begins at the highest bit.
+        case .masked(let bits, .mark(let mask)): "\(bits)/\((~mask).leadingZeroBitCount)"
         case .masked(let bits, let mask): "\(bits) / \(mask)"
         case .range(let low, let high): "\(low)-\(high)"
         case .concatenation(let parts): parts.map(\.description).joined(separator: " . ")

@@ -41,7 +41,7 @@ public struct ServiceHealth: Hashable, Sendable {
 extension ServiceIndex {
     /// The Services with a health check port, as a node sees them.
     public func health(on node: NodeView, configuration: KubeProxyConfiguration) -> [ServiceHealth] {
-        let settings = NodePortAddresses(configuration.nodePortAddresses, family: family)
+        let settings = NodePortAddresses(configuration, mode: configuration.mode, family: family)
         let nodeIP = node.address(family, configuration)
         let addresses = settings.addresses(of: node, nodeIP: nodeIP, family: family)
         var found: [ServiceHealth] = []

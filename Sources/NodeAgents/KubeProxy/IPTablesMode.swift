@@ -50,10 +50,11 @@ public struct IPTablesProxy: Sendable {
     private let commonRules: [ServiceRules]
 
     public init(index: ServiceIndex, configuration: KubeProxyConfiguration) {
+        let index = index.served(under: configuration)
         self.index = index
         self.configuration = configuration
         let family = index.family
-        nodePortAddresses = NodePortAddresses(configuration.nodePortAddresses, family: family)
+        nodePortAddresses = NodePortAddresses(configuration, mode: .iptables, family: family)
         let writer = ServiceRuleWriter(
             family: family, configuration: configuration,
             localhostNodePorts: configuration.iptables.localhostNodePorts && nodePortAddresses.includesLoopback,

@@ -141,7 +141,6 @@ private struct Draft {
     }
 
     mutating func writeExternalIPs() {
-        guard writer.configuration.featureGates["AllowServiceExternalIPs"] != false else { return }
         for address in port.externalIPs {
             if hasAny { rules.services.append(rule(to: address, "\(name) external IP", .jump(chains.external))) }
             if !hasExternal {

@@ -65,9 +65,10 @@ public struct IPVSProxy: Sendable {
     private let externalAddresses: Set<IPAddress>
 
     public init(index: ServiceIndex, configuration: KubeProxyConfiguration) {
+        let index = index.served(under: configuration)
         self.index = index
         self.configuration = configuration
-        nodePortAddresses = NodePortAddresses(configuration.nodePortAddresses, family: index.family)
+        nodePortAddresses = NodePortAddresses(configuration, mode: .ipvs, family: index.family)
         // No node has the empty name.
         commonBackends = index.ports.map { Self.backends(of: $0, onNode: "", zone: nil) }
         var hinted: [Int] = []

@@ -35,11 +35,11 @@ public struct NFTablesProxy: Sendable {
     private let endpointsByNode: [String: [(port: Int, endpoint: Int)]]
 
     public init(index: ServiceIndex, configuration: KubeProxyConfiguration, serviceCIDRs: [IPPrefix] = []) {
+        let index = index.served(under: configuration)
         self.index = index
         self.configuration = configuration
         self.serviceCIDRs = serviceCIDRs.filter { $0.family == index.family }.sorted()
-        let addresses = configuration.nodePortAddresses
-        nodePortAddresses = NodePortAddresses(addresses.isEmpty ? ["primary"] : addresses, family: index.family)
+        nodePortAddresses = NodePortAddresses(configuration, mode: .nftables, family: index.family)
         let writer = NFTablesServiceWriter(family: index.family, configuration: configuration)
         let views = ServicePortViews(index)
         let names = index.ports.map(NFTablesPortNames.init)
@@ -277,8 +277,11 @@ public struct NFTablesProxy: Sendable {
 
     private var masqueradingRules: [NFTablesRule] {
         let masquerade = NFTablesStatement.translate(NFTablesTranslation(.masquerade, flags: [.fullyRandom]))
-        let isMarked = NFTablesStatement.match(
-            .bitwise(.field(.mark), .and, .value(.mark(writer.mark))), .notEqual, .value(.mark(0)))
+        // nft lists the highest bit of all as a prefix.
+        let isMarked: NFTablesStatement =
+            writer.mark >> 31 == 1
+            ? .match(.mark, .notEqual, .masked(.mark(0), mask: .mark(writer.mark)))
+            : .match(.bitwise(.field(.mark), .and, .value(.mark(writer.mark))), .notEqual, .value(.mark(0)))
         // A pod that drew itself: without masquerade the answer would never pass here again.
         let isHairpin = NFTablesStatement.match(
             .fields(writer.source, writer.destination, .transportProtocol, .transportDestinationPort), .implicit,

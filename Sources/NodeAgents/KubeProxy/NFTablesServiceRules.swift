@@ -121,7 +121,7 @@ private struct Draft {
             rules.refusedServices.append(refusal(of: clusterIP))
         }
         let external = NFTablesVerdict.goto(names.external)
-        for address in externalAddresses {
+        for address in port.externalIPs + port.virtualIPs {
             let destination = destination(address, port.port)
             if hasAny { rules.services.append(NFTablesEntry(destination: destination, verdict: external)) }
             if !hasExternal { rules.refusedServices.append(refusal(of: destination)) }
@@ -135,11 +135,6 @@ private struct Draft {
             rules.firewall.append(
                 NFTablesEntry(destination: destination(address, port.port), verdict: .goto(names.firewall)))
         }
-    }
-
-    private var externalAddresses: [IPAddress] {
-        let allowed = writer.configuration.featureGates["AllowServiceExternalIPs"] != false
-        return (allowed ? port.externalIPs : []) + port.virtualIPs
     }
 
     // MARK: - The port's own chains

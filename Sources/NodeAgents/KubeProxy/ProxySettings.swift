@@ -47,6 +47,12 @@ public enum NodePortAddresses: Hashable, Sendable {
     case primary
     case prefixes([IPPrefix])
 
+    /// What a configuration says for one family; left out it means all, but the primary address in nftables mode.
+    init(_ configuration: KubeProxyConfiguration, mode: ProxyMode, family: AddressFamily) {
+        let texts = configuration.nodePortAddresses
+        self.init(texts.isEmpty && mode == .nftables ? ["primary"] : texts, family: family)
+    }
+
     /// The setting for one family. A list without an entry of the family means all, as does a prefix of length zero.
     public init(_ texts: [String], family: AddressFamily) {
         if texts == ["primary"] {
@@ -68,14 +74,17 @@ public enum NodePortAddresses: Hashable, Sendable {
 
     /// The addresses, sorted, or nil for all. Loopback is on every node and may match.
     func addresses(of node: NodeView, nodeIP: IPAddress, family: AddressFamily) -> [IPAddress]? {
+        let prefixes: [IPPrefix]
         switch self {
         case .all: return nil
-        case .primary: return nodeIP.isLoopback ? [] : [nodeIP]
-        case .prefixes(let prefixes):
-            let present = node.interfaceAddresses.map(\.address) + [.loopback(family)]
-            let matching = present.filter { address in prefixes.contains { $0.contains(address) } }
-            return Set(matching).sorted()
+        // kube-proxy makes a list of the node's addresses, and one without any of a family means all of that family.
+        case .primary where nodeIP.isLoopback: return nil
+        case .primary: prefixes = [IPPrefix(host: nodeIP)]
+        case .prefixes(let stated): prefixes = stated
         }
+        let present = node.interfaceAddresses.map(\.address) + [.loopback(family)]
+        let matching = present.filter { address in prefixes.contains { $0.contains(address) } }
+        return Set(matching).sorted()
     }
 }
 

@@ -37,11 +37,13 @@ public struct ProxiedServicePort: Hashable, Sendable {
     public let port: UInt16
     /// Nil when the port has none.
     public let nodePort: UInt16?
-    public let externalIPs: [IPAddress]
+    public internal(set) var externalIPs: [IPAddress]
     /// The load balancer's addresses kube-proxy captures.
     public let virtualIPs: [IPAddress]
     /// Who may use the virtual IPs; empty means everybody.
     public let sourceRanges: [IPPrefix]
+    /// Whether anything but the cluster IP is meant to lead here.
+    public let isExternallyAccessible: Bool
     /// `externalTrafficPolicy: Local`, where it has a meaning.
     public let isExternalPolicyLocal: Bool
     public let isInternalPolicyLocal: Bool
@@ -54,8 +56,6 @@ public struct ProxiedServicePort: Hashable, Sendable {
     /// `namespace/service`, with `:port` behind it if the port has a name. Chains are named after it.
     public var name: String { portName.isEmpty ? service.description : "\(service):\(portName)" }
 
-    /// Whether anything but the cluster IP leads here.
-    public var isExternallyAccessible: Bool { nodePort != nil || !virtualIPs.isEmpty || !externalIPs.isEmpty }
     /// Whether some traffic may go to endpoints anywhere.
     public var usesClusterEndpoints: Bool { !isInternalPolicyLocal || isExternallyAccessible }
     /// Whether some traffic may go to endpoints on the own node only.
@@ -69,7 +69,7 @@ public struct ServiceIndex: Hashable, Sendable {
     public let family: AddressFamily
     /// Sorted by namespace, service, port name and protocol, whatever the order of the input was. (kube-proxy
     /// itself walks them in random order.)
-    public let ports: [ProxiedServicePort]
+    public private(set) var ports: [ProxiedServicePort]
     /// How many endpoints all ports have together, usable or not.
     public let endpointCount: Int
 
@@ -93,6 +93,15 @@ public struct ServiceIndex: Hashable, Sendable {
         self.ports = ports
         endpointCount = ports.reduce(0) { $0 + $1.endpoints.count }
     }
+
+    /// What a kube-proxy of this configuration makes rules of. Without the feature gate `AllowServiceExternalIPs` it
+    /// serves no external IP, but still takes a Service that has some for one reached from outside.
+    public func served(under configuration: KubeProxyConfiguration) -> ServiceIndex {
+        guard configuration.featureGates["AllowServiceExternalIPs"] == false else { return self }
+        var served = self
+        for position in ports.indices { served.ports[position].externalIPs = [] }
+        return served
+    }
 }
 
 extension ProxiedServicePort {
@@ -104,6 +113,7 @@ extension ProxiedServicePort {
         let spec = service.spec
 
         let externalIPs = service.externalAddresses.filter { $0.family == family }
+        let virtualIPs = service.loadBalancerAddresses.filter { $0.family == family }
         var sourceRanges = service.loadBalancerSourcePrefixes.filter { $0.family == family }
         // One range that means "everybody" makes the others pointless, and kube-proxy forgets them all.
         if sourceRanges.contains(where: { $0.length == 0 }) { sourceRanges = [] }
@@ -120,11 +130,12 @@ extension ProxiedServicePort {
         return spec.ports.compactMap { port in
             guard let number = UInt16(exactly: port.port), number != 0, let `protocol` = port.protocol.ipProtocol
             else { return nil }
+            let nodePort = portNumber(port.nodePort)
             return ProxiedServicePort(
                 service: service.key, portName: port.name, protocol: `protocol`, clusterIP: clusterIP, port: number,
-                nodePort: portNumber(port.nodePort), externalIPs: externalIPs,
-                virtualIPs: service.loadBalancerAddresses.filter { $0.family == family },
-                sourceRanges: sourceRanges, isExternalPolicyLocal: isExternalPolicyLocal,
+                nodePort: nodePort, externalIPs: externalIPs, virtualIPs: virtualIPs, sourceRanges: sourceRanges,
+                isExternallyAccessible: nodePort != nil || !virtualIPs.isEmpty || !externalIPs.isEmpty,
+                isExternalPolicyLocal: isExternalPolicyLocal,
                 isInternalPolicyLocal: spec.internalTrafficPolicy == .local, affinitySeconds: affinitySeconds,
                 healthCheckNodePort: checksHealth ? portNumber(spec.healthCheckNodePort) : nil,
                 endpoints: endpoints(of: port, in: slices, family: family))

@@ -11,7 +11,7 @@ public enum NodeNetwork {
 
     /// The node's interfaces: from `podnet.dev/interfaces`, else eth0 with the InternalIP in the underlay's subnet.
     public static func interfaces(of node: Node, underlay: Underlay) -> [NodeInterface] {
-        if let text = node.metadata.annotations[prefix + "interfaces"] {
+        if let text = node.metadata.annotations[Node.interfacesAnnotation] {
             return interfaces(text)
         }
         let addresses = node.internalIPs.map { address in
@@ -24,18 +24,18 @@ public enum NodeNetwork {
     /// Reads `eth0=192.168.77.11/24,eth1=172.31.5.4/20`; an address without a name belongs to the one before.
     static func interfaces(_ text: String) -> [NodeInterface] {
         var interfaces: [NodeInterface] = []
+        var current = 0
         for part in text.split(separator: ",") {
             let entry = part.drop { $0 == " " }
             var address = entry
             if let equals = entry.firstIndex(of: "=") {
                 let name = String(entry[..<equals])
                 address = entry[entry.index(after: equals)...]
-                if !interfaces.contains(where: { $0.name == name }) {
-                    interfaces.append(NodeInterface(name: name, addresses: []))
-                }
+                current = interfaces.firstIndex { $0.name == name } ?? interfaces.endIndex
+                if current == interfaces.endIndex { interfaces.append(NodeInterface(name: name, addresses: [])) }
             }
-            if let parsed = InterfaceAddress(address), !interfaces.isEmpty {
-                interfaces[interfaces.count - 1].addresses.append(parsed)
+            if let parsed = InterfaceAddress(address), current < interfaces.endIndex {
+                interfaces[current].addresses.append(parsed)
             }
         }
         return interfaces
