@@ -40,9 +40,8 @@ extension Simulator {
         case .ipv4: return namespace(id).ruleset
         case .ipv6:
             let rules = namespace(id).rulesetIPv6
-            // A listing of nft holds the rules of both families.
-            let isListed = cluster.dumps[node]?.contains { if case .nftables = $0.rules { true } else { false } }
-            return rules.isEmpty && isListed != true ? ipv6Ruleset(of: object).ruleset : rules
+            let isDumped = cluster.dumps[node]?.contains { $0.holds(.ipv6) } == true
+            return rules.isEmpty && !isDumped ? ipv6Ruleset(of: object).ruleset : rules
         }
     }
 

@@ -45,6 +45,23 @@ public struct RulesDump: Sendable {
         }
     }
 
+    /// Whether these are all rules of that family. A listing of nft holds those of both.
+    func holds(_ family: AddressFamily) -> Bool {
+        switch rules {
+        case .iptables(_, let own): own == family
+        case .nftables: true
+        }
+    }
+
+    /// Whether nothing is left of another dump on the node that takes this one.
+    public func replaces(_ other: RulesDump) -> Bool {
+        switch (rules, other.rules) {
+        case (.iptables(_, let family), .iptables(_, let otherFamily)): family == otherFamily
+        case (.nftables, _): true
+        case (.iptables, .nftables): false
+        }
+    }
+
     /// The first word that is not in a comment line.
     private static func firstWord(of text: String) -> Substring {
         for line in text.split(whereSeparator: \.isNewline) {
@@ -84,6 +101,13 @@ extension Cluster {
     /// Puts a dump on a node, in place of the rules its agents would write. What iptables-save printed replaces the
     /// iptables rules of its family. `nft list ruleset` prints all rules there are, so it replaces all.
     public mutating func use(_ dump: RulesDump, on node: String) { dumps[node, default: []].append(dump) }
+
+    /// The family somebody asks about who names none: IPv6 where a node's only dump is one of ip6tables.
+    public func dumpedFamily(of node: String) -> AddressFamily {
+        let dumps = dumps[node] ?? []
+        guard dumps.count == 1, case .iptables(_, let family) = dumps[0].rules else { return .ipv4 }
+        return family
+    }
 }
 
 extension NetworkNamespace {

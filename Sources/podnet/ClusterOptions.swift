@@ -85,7 +85,16 @@ extension ClusterOptions {
                 }
             }
         }
-        for (node, path) in files { cluster.use(try RulesDump(path: path), on: node) }
+        var used: [(node: String, path: String, dump: RulesDump)] = []
+        for (node, path) in files {
+            let dump = try RulesDump(path: path)
+            if let other = used.first(where: { $0.node == node && dump.replaces($0.dump) }) {
+                throw wrongInput(
+                    "\(path) replaces all of \(other.path) on node \(node)", hint: "give the node one of the two")
+            }
+            cluster.use(dump, on: node)
+            used.append((node, path, dump))
+        }
     }
 }
 

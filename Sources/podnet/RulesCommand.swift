@@ -40,7 +40,8 @@ struct Rules: ParsableCommand {
 
     @Argument(help: "The node.") var node: String
     @Option(help: "Only what this agent wrote.") var agent: Agent?
-    @Option(help: "The rules for packets of this family; ipv4 unless given.") var family: Family?
+    @Option(help: "The rules for packets of this family; ipv4 unless given, or the family of the node's only dump.")
+    var family: Family?
     @Option(name: .shortAndLong, help: "Only this iptables table.") var table: Table?
     @Option(
         help: ArgumentHelp("Show how this dump differs from what kube-proxy should have written.", valueName: "file"))
@@ -51,7 +52,7 @@ struct Rules: ParsableCommand {
         let realised = try cluster.cluster()
         var simulator = Simulator(realised, seed: cluster.seed)
         let name = node.hasPrefix("node/") ? String(node.dropFirst(5)) : node
-        guard let rules = simulator.rules(of: name, family: (family ?? .ipv4).family) else {
+        guard let rules = simulator.rules(of: name, family: family?.family ?? realised.dumpedFamily(of: name)) else {
             throw wrongInput("there is no node called \"\(name)\"", hint: "podnet get nodes shows them")
         }
         if let against { return try compare(rules, with: against) }

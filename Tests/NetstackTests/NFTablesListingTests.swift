@@ -39,7 +39,17 @@ import Testing
         (table("\tset s {\n\t\ttype ipv4_addr\n\t\tflags odd\n\t}"), 4, 9, "'odd' is no flag"),
         (table("\tset s {\n\t\ttype ipv4_addr\n\t\ttimeout soon\n\t}"), 4, 11, "a time such as 1h30m"),
         (table("\tset s {\n\t\ttype ipv4_addr\n\t\tspeed 5\n\t}"), 4, 3, "'speed' is nothing a set has"),
-        (table("\tset s {\n\t}\n\tset s {\n\t}"), 4, 6, "set s stands here twice"),
+        (table("\tset s {\n\t}"), 2, 6, "set s has no type"),
+        (chain("ip sadr 10.0.0.1 drop"), 3, 6, "'sadr' is nothing of ip"),
+        (chain("tcp dport 99999 drop"), 3, 13, "'99999' is no inet_service"),
+        (chain("meta mark set 0xfffffffff"), 3, 17, "'0xfffffffff' is no mark"),
+        (chain("accept drop"), 3, 10, "nothing happens behind accept"),
+        (chain("type nat hook forward priority 0;"), 3, 17, "no nat chain hangs at forward"),
+        (
+            chain("meta mark set meta mark" + String(repeating: " or 0x1", count: 99)), 3, 251,
+            "an end after 32 operators"
+        ),
+        (table("\tset s {\n\t\ttype mark\n\t}\n\tset s {\n\t}"), 5, 6, "set s stands here twice"),
         (chain("type filtre hook input priority 0; policy accept;"), 3, 8, "'filtre' is no type of chain"),
         (chain("type filter hook inptu priority 0; policy accept;"), 3, 20, "'inptu' is no hook"),
         (chain("type filter hook input priority dstnat; policy accept;"), 3, 35, "'dstnat' is no priority at input"),
@@ -108,6 +118,21 @@ import Testing
             _ = try? NFTablesRuleset(
                 listing: String(decoding: bytes[..<length] + bytes[(length + 1)...], as: UTF8.self))
         }
+    }
+
+    @Test func `A listing of another version of nft keeps its words`() throws {
+        let text = Self.table(
+            "\tset s {\n\t\ttype inet_service\n\t\telements = { 80, 443,\n\t\t\t     8080 }\n\t}\n\n"
+                + "\tchain c {\n\t\ttype filter hook input priority 0; policy accept;\n"
+                + "\t\ttcp flags & (fin | syn | rst | ack) == syn accept\n\t\tskuid 33 ip ttl lt 5 drop\n"
+                + "\t\tmeta mark 0x01000000/8 accept\n\t\tsnat ip prefix to ip saddr map { 10.0.0.0/8 : 11.0.0.0/8 }\n"
+                + "\t\tmeta l4proto tcp jump {\n\t\t\taccept\n\t\t}\n\t\tdnat to jhash ip saddr mod 2 map { 0 : 10.0.0.1 }\n\t}"
+        )
+        let ruleset = try NFTablesRuleset(listing: text)
+        #expect(ruleset.listing() == text)
+        #expect(ruleset.notices.map(\.line) == [13, 14, 17])
+        let warned = text.replacing("\tchain c {\n", with: "\tchain c {\n# Warning: managed by iptables-nft\n")
+        #expect(try NFTablesRuleset(listing: warned).listing() == text)
     }
 
     @Test func `Handles and Windows line ends are passed over`() throws {

@@ -129,7 +129,7 @@ struct CompiledNFTables: Sendable {
         // A table that was not read from a listing may hold a name twice; the first counts.
         chainPlaces = Dictionary(table.chains.enumerated().map { ($1.name, $0) }) { first, _ in first }
         setPlaces = [:]
-        for set in table.sets where set.asRead == nil && setPlaces[set.name] == nil {
+        for set in table.sets where !set.key.isEmpty && setPlaces[set.name] == nil {
             setPlaces[set.name] = sets.count
             var compiled = CompiledNFTablesSet(set.elements) { self.compile($0) }
             if set.timeout != nil || set.flags.contains(.dynamic) || set.flags.contains(.timeout) {

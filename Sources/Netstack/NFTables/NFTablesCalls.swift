@@ -63,6 +63,7 @@ struct NFTablesCalls {
                 let call = list[next]
                 if onPath.contains(call.callee) {
                     var names = path.drop { $0.caller != call.callee }.map { Self.name($0.caller) }
+                    if names.count > 8 { names.replaceSubrange(4..<names.count - 3, with: ["…"]) }
                     names.append(Self.name(call.callee))
                     throw error(
                         call, "chains call each other in a loop: \(names.joined(separator: ", "))",

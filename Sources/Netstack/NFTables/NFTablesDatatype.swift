@@ -172,14 +172,31 @@ public enum NFTablesDatatype: String, Hashable, Sendable, CaseIterable {
             if text.contains("/") { return IPPrefix(text).flatMap { $0.family == family ? .prefix($0) : nil } }
             return IPAddress(text).flatMap { $0.family == family ? .address($0) : nil }
         case .verdict: return nil
+        case .mark where text.contains("/"):
+            // The leading bits alone: `0x01000000/8`.
+            let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+            guard parts.count == 2, case .mark(let mark)? = value(parts[0]), let length = UInt32(parts[1]),
+                (1...32).contains(length)
+            else { return nil }
+            let rest = length == 32 ? 0 : UInt32.max >> length
+            return .range(.mark(mark & ~rest), .mark(mark | rest))
         case .mark:
             guard text.hasPrefix("0x") else { return UInt32(text).map { .mark($0) } }
             return UInt32(text.dropFirst(2), radix: 16).map { .mark($0) }
         default:
             if text.hasPrefix("0x") {
-                return UInt64(text.dropFirst(2), radix: 16).map { .symbol(String(text), $0) }
+                return UInt64(text.dropFirst(2), radix: 16).flatMap { $0 <= greatest ? .symbol(String(text), $0) : nil }
             }
-            return UInt64(text).map { .number($0) }
+            return UInt64(text).flatMap { $0 <= greatest ? .number($0) : nil }
+        }
+    }
+
+    /// The greatest number of the type.
+    private var greatest: UInt64 {
+        switch self {
+        case .inetService, .etherType: UInt64(UInt16.max)
+        case .inetProtocol, .icmpType, .icmpCode, .icmpv6Type, .icmpv6Code, .tcpFlag: UInt64(UInt8.max)
+        default: UInt64.max
         }
     }
 

@@ -53,7 +53,7 @@ struct NFTablesReader {
     mutating func readTables() throws(RulesetError) {
         var heading: [String] = []
         while true {
-            tokens.skipEndsOfLines()
+            tokens.skipEndsOfLines(keepsComments: true)
             guard let token = tokens.next else { return }
             if token.text.first == "#" {
                 heading.append(String(token.text))
@@ -104,7 +104,6 @@ struct NFTablesReader {
             case "counter", "quota", "limit", "ct", "flowtable", "secmark", "synproxy", "meter":
                 notices.append(NFTablesNotice(line: token.line, message: "\(token.text) objects are not evaluated"))
                 table.objects.append(try readBlock(from: token))
-            case let word where word.first == "#": break
             default:
                 throw error(
                     token, "'\(token.text)' is nothing a table holds", "set, map, chain, or an object such as counter")
@@ -127,6 +126,15 @@ struct NFTablesReader {
             let token = try tokens.takeAny()
             switch token.text {
             case "}":
+                guard !set.key.isEmpty else {
+                    throw error(name, "\(keyword.text) \(name.text) has no type", "type ipv4_addr, or another one")
+                }
+                tokens.rewind(to: start)
+                let text = try readBlock(from: keyword)
+                var written = ""
+                set.write(to: &written)
+                // Other versions break the lines elsewhere. What was pasted with blanks gets its tabs back.
+                if text != written, text.first == "\t" { set.asRead = text }
                 table.sets.append(set)
                 return
             case "type", "typeof":
@@ -308,6 +316,7 @@ struct NFTablesReader {
 
     /// `type filter hook input priority filter; policy accept;`
     private mutating func readBaseChain() throws(RulesetError) -> NFTablesBaseChain {
+        let first = tokens.next
         try tokens.expect("type")
         let word = try tokens.takeAny()
         guard let kind = NFTablesBaseChain.Kind(rawValue: String(word.text)) else {
@@ -319,11 +328,15 @@ struct NFTablesReader {
         guard hook != nil || place.text == "ingress" || place.text == "egress" else {
             throw error(place, "'\(place.text)' is no hook", "prerouting, input, forward, output or postrouting")
         }
-        var words = [place.text]
+        guard kind != .nat || hook != .forward, kind != .route || hook == .output else {
+            throw error(place, "no \(kind.rawValue) chain hangs at \(place.text)", "a filter chain may")
+        }
+        var end = place.text.endIndex
         while let word = tokens.peek(), word != "priority", word != "\n" {
-            words.append(word)
+            end = word.endIndex
             tokens.advance()
         }
+        let words = place.text.base[place.text.startIndex..<end]
         try tokens.expect("priority")
         let priority = try readPriority(at: String(place.text))
         try tokens.expect(";")
@@ -336,9 +349,11 @@ struct NFTablesReader {
             policy = read
             try tokens.expect(";")
         }
-        let isEvaluated = hook != nil && words.count == 1
-        return NFTablesBaseChain(
-            kind, isEvaluated ? hook : nil, place: words.joined(separator: " "), priority: priority, policy: policy)
+        var base = NFTablesBaseChain(
+            kind, words == place.text ? hook : nil, place: String(words), priority: priority, policy: policy)
+        let text = first.map(line) ?? ""
+        if text != base.text(in: table.family) { base.asRead = text }
+        return base
     }
 
     private mutating func readPriority(at place: String) throws(RulesetError) -> Int {

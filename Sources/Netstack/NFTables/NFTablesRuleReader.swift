@@ -15,12 +15,15 @@ extension NFTablesReader {
                 rule.comment = try readQuoted()
                 break
             }
+            if case .verdict(let verdict) = rule.statements.last, verdict != .continue {
+                throw error(token, "nothing happens behind \(verdict)", "a verdict ends its rule")
+            }
             let start = tokens.position
             if let statement = try readStatement(from: .chain(chain)) {
                 rule.statements.append(statement)
             } else {
                 tokens.rewind(to: start)
-                rule.statements.append(unevaluated(token))
+                rule.statements.append(try unevaluated(token))
             }
         }
         let text = line(of: first)
@@ -30,7 +33,7 @@ extension NFTablesReader {
     }
 
     /// The rule's line without its indentation and without a comment nft does not print (`# handle 4`).
-    private func line(of first: NFTablesToken) -> String {
+    func line(of first: NFTablesToken) -> String {
         let text = first.text.base
         var begin = first.startOfLine
         for _ in 0..<2 where text.utf8[begin] == UInt8(ascii: "\t") { begin = text.utf8.index(after: begin) }
@@ -39,12 +42,19 @@ extension NFTablesReader {
     }
 
     /// Takes the rest of the rule, up to its comment, as text.
-    private mutating func unevaluated(_ first: NFTablesToken) -> NFTablesStatement {
+    private mutating func unevaluated(_ first: NFTablesToken) throws(RulesetError) -> NFTablesStatement {
         var last = first
-        while let token = tokens.next, !token.isEndOfLine, !(token.text == "comment" && tokens.peek(2) == "\n") {
-            last = token
+        var depth = 0
+        while let token = tokens.next, depth > 0 || !token.isEndOfLine,
+            !(token.text == "comment" && tokens.peek(2) == "\n" && depth == 0)
+        {
+            // A chain without a name has lines of its own: `jump {`.
+            if token.text == "{" { depth += 1 }
+            if token.text == "}" { depth -= 1 }
+            if !token.isEndOfLine { last = token }
             tokens.advance()
         }
+        guard depth <= 0 else { throw tokens.error("the listing ends too early", hint: "is it whole?") }
         let text = String(first.text.base[first.text.startIndex..<last.text.endIndex])
         notices.append(NFTablesNotice(line: first.line, message: "not evaluated, so the rule never matches: \(text)"))
         return .unevaluated(text)
@@ -56,6 +66,7 @@ extension NFTablesReader {
     {
         guard let token = tokens.next else { throw tokens.unexpected(wanted: "a statement") }
         switch token.text {
+        case _ where tokens.peek(1) == "{" && ["jump", "goto"].contains(token.text): return nil
         case "accept", "drop", "return", "continue", "jump", "goto": return .verdict(try readVerdict(from: caller))
         case "counter": return readCounter()
         case "log": return readLog()
@@ -68,9 +79,15 @@ extension NFTablesReader {
         case "add", "update", "delete": return try readUpdate()
         default: break
         }
+        let start = tokens.position
         if let left = try readExpression() { return try readComparison(of: left, from: caller) }
         guard nftWords.contains(String(token.text)) || token.text.first == "@" else {
             throw error(token, "'\(token.text)' is no word of nft", "compare with what nft list ruleset prints")
+        }
+        tokens.rewind(to: start + 1)
+        if let fields = nftFields[token.text], let field = tokens.next, !fields.contains(String(field.text)) {
+            let found = field.isEndOfLine ? "the end of the line" : "'\(field.text)'"
+            throw error(field, "\(found) is nothing of \(token.text)", "one of \(fields.joined(separator: ", "))")
         }
         return nil
     }
@@ -93,7 +110,7 @@ extension NFTablesReader {
             return .set(field, value)
         }
         var comparison = NFTablesComparison.implicit
-        if let word = tokens.peek(), let read = NFTablesComparison(rawValue: String(word)), read != .implicit {
+        if let word = tokens.peek(), let read = NFTablesComparison(word) {
             comparison = read
             tokens.advance()
         }
@@ -110,9 +127,9 @@ extension NFTablesReader {
             tokens.advance()
             return .match(left, comparison, .value(value))
         }
+        // iptables-nft translates `--ctstatus NONE` to nothing.
+        if tokens.peek() == "counter" { return nil }
         var value = try readValue(types)
-        // All of these bits and no other.
-        while types.first?.isBitmask == true, tokens.take("|") { value = .flags([value, try readValue(types)]) }
         if types.first?.isBitmask == true, tokens.take("/") { value = .masked(value, mask: try readValue(types)) }
         return .match(left, comparison, .value(value))
     }
@@ -138,15 +155,39 @@ extension NFTablesReader {
         behind left: NFTablesExpression
     ) throws(RulesetError) -> NFTablesExpression {
         var left = left
+        var count = 0
         while let word = tokens.peek(), let `operator` = NFTablesOperator(word) {
+            count += 1
+            // What is nested that deep nobody wrote.
+            guard count <= 32 else { throw tokens.unexpected(wanted: "an end after 32 operators") }
             tokens.advance()
             if let right = try readTerm() {
                 left = .bitwise(left, `operator`, right)
             } else {
-                left = .bitwise(left, `operator`, .value(try readValue(datatypes(of: left))))
+                left = .bitwise(left, `operator`, .value(try readOperand(datatypes(of: left))))
             }
         }
         return left
+    }
+
+    /// A value, or bits in parentheses as nft before 1.0 prints them: `(fin | syn | rst | ack)`.
+    private mutating func readOperand(_ types: [NFTablesDatatype]) throws(RulesetError) -> NFTablesValue {
+        guard let first = tokens.next, first.text.first == "(", let type = types.first else {
+            return try readValue(types)
+        }
+        var text = ""
+        while let word = tokens.peek(), word != "\n", text.last != ")" {
+            text += word
+            tokens.advance()
+        }
+        var bits: [NFTablesValue] = []
+        for word in text.dropFirst().dropLast().split(separator: "|") {
+            guard let bit = type.value(word) else {
+                throw error(first, "'\(word)' is no \(type.rawValue)", "write it as nft list ruleset prints it")
+            }
+            bits.append(bit)
+        }
+        return .flags(bits)
     }
 
     private mutating func readTerm() throws(RulesetError) -> NFTablesExpression? {
@@ -175,6 +216,10 @@ extension NFTablesReader {
             tokens.advance()
             return .fib(NFTablesFIB(keys, result))
         default: break
+        }
+        if let word = tokens.peek(), let field = shortNames[word] {
+            tokens.advance()
+            return .field(field)
         }
         // The longest spelling first: `ct original ip saddr` before `ct original`.
         for count in (1...4).reversed() {
@@ -219,6 +264,11 @@ extension NFTablesReader {
                 throw error(token, "\(found) is no \(type.rawValue)", "write it as nft list ruleset prints it")
             }
             parts.append(value)
+            // All of these bits.
+            while type.isBitmask, tokens.peek() == "|", let bit = tokens.peek(1).flatMap({ type.value($0) }) {
+                tokens.advance(by: 2)
+                parts[parts.count - 1] = .flags([parts[parts.count - 1], bit])
+            }
         }
         guard let first = parts.first else { throw tokens.unexpected(wanted: "a value") }
         return parts.count == 1 ? first : .concatenation(parts)
@@ -244,6 +294,9 @@ extension NFTablesReader {
         if let value = NFTablesDatatype.mark.value(token.text) {
             tokens.advance()
             return .value(value)
+        }
+        if token.text.utf8.first.map({ 0x30...0x39 ~= $0 }) == true {
+            throw error(token, "'\(token.text)' is no mark", "write up to eight hexadecimal digits behind 0x")
         }
         // iptables-nft translates its MARK target in an older spelling.
         if tokens.peek() == "mark" {
@@ -371,6 +424,8 @@ extension NFTablesReader {
         let word = try tokens.takeAny()
         guard let kind = NFTablesTranslation.Kind(rawValue: String(word.text)) else { return nil }
         var translation = NFTablesTranslation(kind)
+        // Whole networks to whole networks.
+        if tokens.peek() == "prefix" || tokens.peek(1) == "prefix" { return nil }
         if tokens.peek(1) == "to", tokens.peek() == "ip" || tokens.peek() == "ip6" {
             translation.family = tokens.peek() == "ip" ? .ipv4 : .ipv6
             tokens.advance()
@@ -396,9 +451,11 @@ extension NFTablesReader {
             translation.address = .map(
                 expression,
                 try readReference(key: types, data: [.address(family), .inetService], from: .chain("")))
-            return true
+            // A second map for the port.
+            return tokens.peek()?.first != ":"
         }
         let token = try tokens.takeAny()
+        if nftWords.contains(String(token.text)) { return false }
         var address = token.text
         var port: Substring?
         if let bracket = address.firstIndex(of: "]"), address.first == "[" {
@@ -422,23 +479,3 @@ extension NFTablesReader {
         return true
     }
 }
-
-extension NFTablesOperator {
-    fileprivate init?(_ word: Substring) {
-        switch word {
-        case "and": self = .and
-        case "or": self = .or
-        case "xor": self = .exclusiveOr
-        default: self.init(rawValue: String(word))
-        }
-    }
-}
-
-/// Words statements of nft begin with that podnet does not evaluate, or not in every form.
-private let nftWords: Set<String> = [
-    "ah", "arp", "comp", "ct", "dccp", "dst", "dup", "esp", "ether", "exthdr", "fib", "flow", "frag", "fwd", "geneve",
-    "gre", "gretap", "hbh", "icmp", "icmpv6", "igmp", "iif", "iifgroup", "iifkind", "iifname", "iiftype", "ip", "ip6",
-    "ipsec", "jhash", "last", "meta", "meter", "mh", "mpls", "numgen", "oif", "oifgroup", "oifkind", "oifname",
-    "oiftype", "osf", "queue", "quota", "rt", "sctp", "set", "socket", "srh", "symhash", "synproxy", "tcp", "th",
-    "tproxy", "tunnel", "udp", "udplite", "vlan", "vxlan", "xt",
-]

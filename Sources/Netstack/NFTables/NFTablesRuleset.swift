@@ -34,6 +34,8 @@ public struct NFTablesBaseChain: Hashable, Sendable {
     public var place: String
     public var priority: Int
     public var policy: ChainPolicy
+    /// The line it was read from, where another version of nft printed it.
+    var asRead: String?
 
     public init(_ kind: Kind, _ hook: Hook, priority: Int, policy: ChainPolicy = .accept) {
         self.init(kind, hook, place: hook.nftablesName, priority: priority, policy: policy)
@@ -132,7 +134,8 @@ public struct NFTablesSet: Hashable, Sendable {
     var mergesIntervals = false
     public var comment: String?
     public var elements: [NFTablesElement]
-    /// The whole text of a set of a type podnet does not know. Nothing is ever found in it.
+    /// The text it was read from, where printing gives another one. In a set without types, of which podnet knows
+    /// nothing else, nothing is ever found.
     var asRead: String?
 
     public init(

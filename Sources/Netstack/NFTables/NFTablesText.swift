@@ -74,7 +74,7 @@ extension NFTablesChain {
     func write(to text: inout String, in family: NFTablesFamily) {
         text += "\tchain \(name) {\n"
         if let comment { text += "\t\tcomment \"\(comment)\"\n" }
-        if let base { text += "\t\t\(base.text(in: family))\n" }
+        if let base { text += "\t\t\(base.asRead ?? base.text(in: family))\n" }
         for rule in rules { text += "\t\t\(rule)\n" }
         text += "\t}\n"
     }

@@ -118,8 +118,9 @@ struct NFTablesTokens {
         throw unexpected(wanted: "'\(text == "\n" ? "end of line" : text)'")
     }
 
-    mutating func skipEndsOfLines() {
-        while next?.isEndOfLine == true { position += 1 }
+    /// Comment lines go with them: warnings of nft may stand between any two lines of a listing.
+    mutating func skipEndsOfLines(keepsComments: Bool = false) {
+        while let token = next, token.isEndOfLine || !keepsComments && token.text.first == "#" { position += 1 }
     }
 
     /// The words up to the end of the line, which stays.

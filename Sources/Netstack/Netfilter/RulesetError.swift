@@ -15,8 +15,22 @@ public struct RulesetError: Error, Hashable, Sendable {
     public init(line: Int, column: Int, _ message: String, hint: String? = nil) {
         self.line = line
         self.column = column
-        self.message = message
+        self.message = Self.readable(message)
         self.hint = hint
+    }
+}
+
+extension RulesetError {
+    /// Words of the dump stand in messages, and a dump may be anything: short enough for a line, and nothing that a
+    /// terminal would obey.
+    private static func readable(_ message: String) -> String {
+        let scalars = message.unicodeScalars
+        var text = ""
+        for scalar in scalars.prefix(400) {
+            let isControl = scalar.value < 0x20 || (0x7f..<0xa0).contains(scalar.value)
+            text += isControl ? scalar.escaped(asASCII: true) : String(scalar)
+        }
+        return scalars.dropFirst(400).isEmpty ? text : text + " …"
     }
 }
 

@@ -51,7 +51,7 @@ public struct RecentMatch: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// XT_RECENT_MAX_NSTAMPS
-    public static let mostHits: UInt32 = 256
+    public static let mostHits: UInt32 = 65_536
 
     public var action: Action
     public var isNegated: Bool

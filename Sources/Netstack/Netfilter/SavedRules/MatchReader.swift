@@ -83,16 +83,20 @@ struct MatchReader {
 
     // MARK: transport headers
 
-    private func ports(_ option: String) throws(RulesetError) -> Negatable<ClosedRange<UInt16>>? {
+    private func ports(
+        _ option: String, of protocol: IPProtocol
+    ) throws(RulesetError) -> Negatable<ClosedRange<UInt16>>? {
         let ports: Negatable<ClosedRange<UInt16>>? = try module.negatable(option) {
             (word) throws(RulesetError) in try word.range("port")
         }
-        // Any port is no criterion, and none cannot be asked for.
-        return ports == Negatable(0...UInt16.max) ? nil : ports
+        // Any port is no criterion; of DCCP and SCTP it is printed all the same.
+        return ports == Negatable(0...UInt16.max) && [.tcp, .udp].contains(`protocol`) ? nil : ports
     }
 
     private func transport(_ protocol: IPProtocol) throws(RulesetError) -> Match {
-        var match = TransportMatch(`protocol`, source: try ports("--sport"), destination: try ports("--dport"))
+        var match = TransportMatch(
+            `protocol`, source: try ports("--sport", of: `protocol`),
+            destination: try ports("--dport", of: `protocol`))
         match.option = try module.negatable("--tcp-option") { (word) throws(RulesetError) in
             try word.number("TCP option")
         }

@@ -132,10 +132,14 @@ enum RuleVocabulary {
         "ah", "bpf", "cgroup", "cluster", "connbytes", "connlabel", "connlimit", "cpu", "devgroup", "ecn", "esp",
         "hashlimit", "helper", "ipcomp", "osf", "policy", "quota", "rateest", "socket", "string", "tcpmss", "time",
         "u32",
+        // xtables-addons
+        "condition", "fuzzy", "geoip", "iface", "ipp2p", "length2", "lscan", "pknock", "psd", "quota2",
     ]
     private static let unevaluatedTargets: Set = [
         "AUDIT", "CHECKSUM", "CLASSIFY", "CONNSECMARK", "HMARK", "IDLETIMER", "LED", "NETMAP", "NFQUEUE", "QUEUE",
         "RATEEST", "SECMARK", "SET", "SYNPROXY", "TCPOPTSTRIP", "TEE", "TPROXY", "TRACE",
+        // xtables-addons, and OpenWrt's
+        "ACCOUNT", "CHAOS", "DELUDE", "DHCPMAC", "ECHO", "FLOWOFFLOAD", "IPMARK", "LOGMARK", "PROTO", "SYSRQ", "TARPIT",
     ]
 
     /// The tables a target may stand in; nil for all.
@@ -189,12 +193,34 @@ struct ModuleUse {
     /// Whether podnet evaluates all that was asked.
     var isEvaluated: Bool {
         guard let known else { return false }
-        return options.keys.allSatisfy { known[$0]?.isEvaluated ?? false }
+        return options.keys.allSatisfy { known[$0]?.isEvaluated ?? false } && !asksEmptyRange
+    }
+
+    /// Some modules take a range of numbers that ends before it begins. No packet is in one.
+    private var asksEmptyRange: Bool {
+        guard ["udp", "dccp", "conntrack", "length"].contains(name) else { return false }
+        return options.values.contains { option in
+            let ends = option.value.text.split(separator: ":").map { UInt32($0) }
+            guard ends.count == 2, let low = ends[0], let high = ends[1] else { return false }
+            return low > high
+        }
     }
 
     var text: String { ([isTarget ? "-j" : "-m", name] + raw).joined(separator: " ") }
 
     subscript(_ name: String) -> Option? { options[name] }
+
+    /// The option that a word names, whole or, as getopt takes it, by a beginning that no other has.
+    func option(_ word: String, isWhole: Bool) -> RuleOption? {
+        guard let known, !isWhole else { return known?[word] }
+        guard word.hasPrefix("--"), word.utf8.count > 2 else { return nil }
+        var found: RuleOption?
+        for (name, option) in known where name.hasPrefix(word) {
+            if let found, found.name != option.name { return nil }
+            found = option
+        }
+        return found
+    }
 
     /// An option that must be there.
     func required(_ name: String) throws(RulesetError) -> Option {

@@ -29,30 +29,55 @@ struct RuleReader {
 
     /// The rule, and the word that names the chain it leads to.
     mutating func read(_ words: ArraySlice<SavedWord>) throws(RulesetError) -> (rule: Rule, jump: SavedWord?) {
-        reading = Array(words)
+        reading = Self.modernised(words)
         var negation: SavedWord?
         while position < reading.count {
             let word = reading[position]
             position += 1
             if word.raw == "!" {
-                if negation != nil { throw word.error("two exclamation marks in a row") }
+                if negation != nil { throw word.error("two exclamation marks in a row", hint: "remove both") }
                 negation = word
                 continue
             }
             if try !readCriterion(word, negation) { try readOption(word, negation) }
             negation = nil
         }
-        if let negation { throw negation.error("an exclamation mark with nothing behind it") }
+        if let negation { throw negation.error("an exclamation mark with nothing behind it", hint: "remove it") }
         for module in modules { rule.matches.append(try match(module)) }
         let jump = try readTarget()
         try check()
         return (rule, jump)
     }
 
+    /// Today's order of words: iptables before 1.4.3 wrote `-s ! 10.0.0.0/8`, and getopt takes `--dport=80`.
+    private static func modernised(_ words: ArraySlice<SavedWord>) -> [SavedWord] {
+        var result: [SavedWord] = []
+        for word in words {
+            if let mark = result.last, mark.raw == "!", !word.raw.hasPrefix("-"), result.count >= 2,
+                result[result.count - 2].raw.hasPrefix("-")
+            {
+                result.swapAt(result.count - 1, result.count - 2)
+            }
+            guard word.raw.hasPrefix("--"), let equals = word.raw.firstIndex(of: "="), word.raw == word.text else {
+                result.append(word)
+                continue
+            }
+            let (option, value) = (String(word.raw[..<equals]), String(word.raw[equals...].dropFirst()))
+            result.append(SavedWord(text: option, raw: option, line: word.line, column: word.column))
+            result.append(
+                SavedWord(
+                    text: value, raw: value, line: word.line,
+                    column: word.column + option.unicodeScalars.count + 1))
+        }
+        return result
+    }
+
     // MARK: what every rule may have
 
     private mutating func value(of option: SavedWord) throws(RulesetError) -> SavedWord {
-        guard position < reading.count else { throw option.error("\(option.text) needs a value") }
+        guard position < reading.count else {
+            throw option.error("\(option.text) needs a value", hint: "write it behind the option")
+        }
         position += 1
         return reading[position - 1]
     }
@@ -81,6 +106,8 @@ struct RuleReader {
         case "-o", "--out-interface":
             try once(word, "-o")
             rule.egress = link(try value(of: word).interface(), isNegated)
+        // -m policy has an option of that name.
+        case "--proto" where modules.last?.name == "policy": return false
         case "-p", "--protocol", "--proto":
             try once(word, "-p")
             let name = try value(of: word)
@@ -99,7 +126,7 @@ struct RuleReader {
             try load(value(of: word))
         case "-j", "--jump", "-g", "--goto":
             try refuse(negation, before: word)
-            if target != nil { throw word.error("a rule has one target") }
+            if target != nil { throw word.error("a rule has one target", hint: "make two rules of it") }
             try loadTarget(value(of: word), goes: word.raw == "-g" || word.raw == "--goto")
         default: return false
         }
@@ -167,16 +194,17 @@ struct RuleReader {
 
     /// An option of the target or of a module, the last one loaded first.
     private mutating func readOption(_ word: SavedWord, _ negation: SavedWord?) throws(RulesetError) {
-        if let known = target?.known?[word.text] {
-            try take(known, word, negation) { reader, name, option, raw in
-                reader.target?.options[name] = option
-                reader.target?.raw += raw
+        for isWhole in [true, false] {
+            if let known = target?.option(word.text, isWhole: isWhole) {
+                try take(known, word, negation) { reader, name, option, raw in
+                    reader.target?.options[name] = option
+                    reader.target?.raw += raw
+                }
+                return
             }
-            return
-        }
-        if let owner = modules.lastIndex(where: { $0.known?[word.text] != nil }),
-            let known = modules[owner].known?[word.text]
-        {
+            guard let owner = modules.lastIndex(where: { $0.option(word.text, isWhole: isWhole) != nil }),
+                let known = modules[owner].option(word.text, isWhole: isWhole)
+            else { continue }
             if modules[owner].has(known.name) {
                 throw word.error("\(word.text) stands twice", hint: "load the module a second time with -m")
             }
@@ -215,7 +243,9 @@ struct RuleReader {
         _ store: (inout RuleReader, String, ModuleUse.Option, [String]) -> Void
     ) throws(RulesetError) {
         if !known.mayBeNegated { try refuse(negation, before: word) }
-        if target?.has(known.name) == true { throw word.error("\(word.text) stands twice") }
+        if target?.has(known.name) == true {
+            throw word.error("\(word.text) stands twice", hint: "keep one of the two")
+        }
         var values: [SavedWord] = []
         for _ in 0..<known.valueCount { values.append(try value(of: word)) }
         let option = ModuleUse.Option(isNegated: negation != nil, word: word, values: values)
@@ -271,13 +301,9 @@ struct RuleReader {
         if rule.egress != nil, chain == "PREROUTING" || chain == "INPUT" { try refuse("-o") }
         if rule.ingress != nil, chain == "POSTROUTING" || chain == "OUTPUT" { try refuse("-i") }
         if case .setSegmentSize = rule.target {
-            let asksSYN = rule.matches.contains {
-                guard case .transport(let match) = $0, let flags = match.flags, !flags.isNegated else { return false }
-                return flags.value.mask.contains(.syn) && flags.value.compared.contains(.syn)
-            }
-            guard asksSYN else {
+            guard rule.protocol == Negatable(.tcp) else {
                 throw (target?.word ?? here).error(
-                    "TCPMSS works on SYN segments alone", hint: "add -p tcp --tcp-flags SYN,RST SYN")
+                    "TCPMSS works on TCP alone", hint: "add -p tcp --tcp-flags SYN,RST SYN to the rule")
             }
         }
     }

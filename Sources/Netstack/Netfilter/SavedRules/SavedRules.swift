@@ -24,9 +24,10 @@ public struct SavedRules: Sendable {
     public init(_ text: String, family: AddressFamily) throws(RulesetError) {
         var reader = SavedRulesReader(family: family)
         var number = 0
-        for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+        // By octets: a carriage return and a line feed are one character.
+        for octets in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
             number += 1
-            try reader.read(line.last == "\r" ? line.dropLast() : line, number)
+            try reader.read(Substring(octets.last == UInt8(ascii: "\r") ? octets.dropLast() : octets), number)
         }
         try reader.finish(at: number)
         ruleset = reader.ruleset
@@ -117,9 +118,11 @@ private struct SavedRulesReader {
         let tableName = try tableName(words[0])
         let name = String(words[0].text.dropFirst())
         guard !name.isEmpty, name.utf8.count <= 28 else {
-            throw words[0].error("a chain's name has 1 to 28 octets")
+            throw words[0].error("a chain's name has 1 to 28 octets", hint: "rename the chain")
         }
-        if table?.position(of: name) != nil { throw words[0].error("chain \(name) is declared twice") }
+        if table?.position(of: name) != nil {
+            throw words[0].error("chain \(name) is declared twice", hint: "keep one of the two")
+        }
         guard words.count >= 2 else { throw words[0].error("chain \(name) has no policy", hint: "write - for none") }
         let isBuiltIn = tableName.builtInChains.contains { $0.chainName == name }
         let policy = ChainPolicy(rawValue: words[1].text)
@@ -130,7 +133,7 @@ private struct SavedRulesReader {
         }
         var chain = Chain(name: name, policy: policy)
         if words.count >= 3 { chain.counters = try counters(words[2]) }
-        if words.count > 3 { throw words[3].error("'\(words[3].text)' belongs to nothing") }
+        if words.count > 3 { throw words[3].error("'\(words[3].text)' belongs to nothing", hint: "remove it") }
         table?.add(chain)
         jumps.append([])
     }
@@ -147,7 +150,6 @@ private struct SavedRulesReader {
 
     private mutating func append(_ words: [SavedWord], _ line: Substring) throws(RulesetError) {
         let tableName = try tableName(words[0])
-        let chains = table?.positions ?? [:]
         var rest = words[...]
         var count: RuleCounters?
         if words[0].raw.hasPrefix("[") {
@@ -157,7 +159,14 @@ private struct SavedRulesReader {
         guard let verb = rest.popFirst(), verb.raw == "-A" || verb.raw == "--append" else {
             throw words[0].error("'\(words[0].text)' begins no line of a dump", hint: "rules begin with -A CHAIN")
         }
-        guard let name = rest.popFirst() else { throw verb.error("-A needs a chain") }
+        guard let name = rest.popFirst() else { throw verb.error("-A needs a chain", hint: "write -A CHAIN") }
+        // iptables-restore knows the built-in chains without being told.
+        if tableName.builtInChains.contains(where: { $0.chainName == name.text }), table?.position(of: name.text) == nil
+        {
+            table?.add(Chain(name: name.text, policy: .accept))
+            jumps.append([])
+        }
+        let chains = table?.positions ?? [:]
         guard let chain = chains[name.text] else {
             throw name.error(
                 "there is no chain '\(name.text)' in table \(tableName.rawValue)",
@@ -173,7 +182,8 @@ private struct SavedRulesReader {
         }
         if let jump, let target = chains[jump.text] {
             guard table?.chains[target].policy == nil else {
-                throw jump.error("a rule cannot lead to the built-in chain \(jump.text)")
+                throw jump.error(
+                    "a rule cannot lead to the built-in chain \(jump.text)", hint: "jump to a chain of your own")
             }
             jumps[chain].append((target, jump))
         }
@@ -198,7 +208,8 @@ private struct SavedRulesReader {
                 path[path.count - 1].next += 1
                 let (target, word) = jumps[chain][next]
                 if visits[target] == .open {
-                    let loop = path.drop { $0.chain != target }.map { table.chains[$0.chain].name }
+                    var loop = path.drop { $0.chain != target }.map { table.chains[$0.chain].name }
+                    if loop.count > 8 { loop.replaceSubrange(4..<loop.count - 3, with: ["…"]) }
                     throw word.error(
                         "chains call each other in a loop: "
                             + (loop + [table.chains[target].name]).joined(separator: " → "),

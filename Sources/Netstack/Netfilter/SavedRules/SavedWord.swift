@@ -70,6 +70,7 @@ extension SavedWord {
     private static func number<Number: FixedWidthInteger & Sendable>(
         _ text: some StringProtocol, _ what: String, in range: ClosedRange<Number>, at word: SavedWord
     ) throws(RulesetError) -> Number {
+        if what == "port", let port = PortNames.number(of: text), let value = Number(exactly: port) { return value }
         let isHexadecimal = text.hasPrefix("0x") || text.hasPrefix("0X")
         let digits = isHexadecimal ? text.dropFirst(2) : text[...]
         let radix = isHexadecimal ? 16 : text.hasPrefix("0") && text.count > 1 ? 8 : 10
@@ -106,7 +107,9 @@ extension SavedWord {
     func address(_ family: AddressFamily, _ text: Substring? = nil) throws(RulesetError) -> IPAddress {
         let text = text ?? self.text[...]
         guard let address = IPAddress(text), address.family == family else {
-            throw error("'\(text)' is not an IPv\(family.rawValue) address")
+            throw error(
+                "'\(text)' is not an IPv\(family.rawValue) address",
+                hint: "write it in numbers, such as \(family == .ipv4 ? "10.0.0.1" : "fd00::1")")
         }
         return address
     }
@@ -114,13 +117,20 @@ extension SavedWord {
     /// `ADDRESS`, `ADDRESS/LENGTH` or `ADDRESS/MASK`.
     func maskedAddress(_ family: AddressFamily) throws(RulesetError) -> (address: IPAddress, mask: IPAddress) {
         let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-        let address = try address(family, parts[0])
-        guard parts.count == 2 else { return (address, fullMask(family)) }
+        guard parts.count == 2 else { return (try address(family, parts[0]), fullMask(family)) }
+        let address = try address(family, family == .ipv4 ? Self.completed(parts[0]) : parts[0])
         if let mask = IPAddress(parts[1]), mask.family == family { return (address.masked(by: mask), mask) }
         let length = try Self.number(parts[1], "prefix length or mask", in: 0...family.bitWidth, at: self)
         let (high, low) = IPPrefix.mask(length: length, family: family)
         let mask = IPAddress(high: high, low: low, family: family)
         return (address.masked(by: mask), mask)
+    }
+
+    /// `10/8` is 10.0.0.0/8, and `0/0` is everything.
+    private static func completed(_ network: Substring) -> Substring {
+        let parts = network.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count < 4, parts.allSatisfy({ UInt8($0) != nil }) else { return network }
+        return network + String(repeating: ".0", count: 4 - parts.count)
     }
 
     /// A block of addresses, where no other mask will do.
@@ -158,8 +168,9 @@ extension SavedWord {
     }
 
     func `protocol`() throws(RulesetError) -> IPProtocol {
-        if text == "all" { return IPProtocol(rawValue: 0) }
-        guard let known = protocolNamed(text) else {
+        let name = text.lowercased()
+        if name == "all" { return IPProtocol(rawValue: 0) }
+        guard let known = protocolNamed(name) else {
             throw error("no protocol is called '\(text)'", hint: "write its number")
         }
         return known

@@ -212,8 +212,8 @@ struct TargetReader {
     private func netlinkLog() throws(RulesetError) -> NetlinkLogOptions {
         var options = NetlinkLogOptions()
         if let word = use["--nflog-prefix"]?.value {
-            guard (1...63).contains(word.text.utf8.count) else {
-                throw word.error("the prefix must have 1 to 63 octets")
+            guard (1...127).contains(word.text.utf8.count) else {
+                throw word.error("the prefix must have 1 to 127 octets")
             }
             options.prefix = word.text
         }

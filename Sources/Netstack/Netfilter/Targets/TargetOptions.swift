@@ -106,7 +106,7 @@ public struct NetlinkLogOptions: Hashable, Sendable, CustomStringConvertible {
     /// Packets that are collected first.
     public var threshold: UInt16
 
-    public init(prefix: String = "", group: UInt16 = 0, size: UInt32? = nil, threshold: UInt16 = 1) {
+    public init(prefix: String = "", group: UInt16 = 0, size: UInt32? = nil, threshold: UInt16 = 0) {
         self.prefix = prefix
         self.group = group
         self.size = size
@@ -117,7 +117,7 @@ public struct NetlinkLogOptions: Hashable, Sendable, CustomStringConvertible {
         var text = prefix.isEmpty ? "" : " --nflog-prefix \(quoted(prefix))"
         if group != 0 { text += " --nflog-group \(group)" }
         if let size { text += " --nflog-size \(size)" }
-        if threshold != 1 { text += " --nflog-threshold \(threshold)" }
+        if threshold != 0 { text += " --nflog-threshold \(threshold)" }
         return text
     }
 }
