@@ -45,21 +45,22 @@ public struct RulesDump: Sendable {
         }
     }
 
+    /// Of the packets these rules are for; nil for those of both.
+    public var family: AddressFamily? {
+        switch rules {
+        case .iptables(_, let family): family
+        case .nftables: nil
+        }
+    }
+
     /// Whether these are all rules of that family. A listing of nft holds those of both.
     func holds(_ family: AddressFamily) -> Bool {
-        switch rules {
-        case .iptables(_, let own): own == family
-        case .nftables: true
-        }
+        self.family.map { $0 == family } ?? true
     }
 
     /// Whether nothing is left of another dump on the node that takes this one.
     public func replaces(_ other: RulesDump) -> Bool {
-        switch (rules, other.rules) {
-        case (.iptables(_, let family), .iptables(_, let otherFamily)): family == otherFamily
-        case (.nftables, _): true
-        case (.iptables, .nftables): false
-        }
+        family == nil || family == other.family
     }
 
     /// The first word that is not in a comment line.
@@ -105,8 +106,7 @@ extension Cluster {
     /// The family somebody asks about who names none: IPv6 where a node's only dump is one of ip6tables.
     public func dumpedFamily(of node: String) -> AddressFamily {
         let dumps = dumps[node] ?? []
-        guard dumps.count == 1, case .iptables(_, let family) = dumps[0].rules else { return .ipv4 }
-        return family
+        return dumps.count == 1 ? dumps[0].family ?? .ipv4 : .ipv4
     }
 }
 

@@ -87,7 +87,17 @@ extension ClusterOptions {
         }
         var used: [(node: String, path: String, dump: RulesDump)] = []
         for (node, path) in files {
-            let dump = try RulesDump(path: path)
+            let dump: RulesDump
+            do {
+                dump = try RulesDump(path: path)
+            } catch {
+                let isAnnotated = !dumps.contains("\(node)=\(path)")
+                if isAnnotated, let place = loaded.place(of: cluster.objects.nodes["", node]?.metadata.origin) {
+                    printError(
+                        "  named by podnet.dev/rules of node \(node), \(place.file):\(place.line):\(place.column)")
+                }
+                throw error
+            }
             if let other = used.first(where: { $0.node == node && dump.replaces($0.dump) }) {
                 throw wrongInput(
                     "\(path) replaces all of \(other.path) on node \(node)", hint: "give the node one of the two")

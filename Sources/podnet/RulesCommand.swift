@@ -52,10 +52,13 @@ struct Rules: ParsableCommand {
         let realised = try cluster.cluster()
         var simulator = Simulator(realised, seed: cluster.seed)
         let name = node.hasPrefix("node/") ? String(node.dropFirst(5)) : node
-        guard let rules = simulator.rules(of: name, family: family?.family ?? realised.dumpedFamily(of: name)) else {
+        // What a dump is of says which rules it is about.
+        let dump = try against.map { try RulesDump(path: $0, family: family?.family) }
+        let asked = family?.family ?? dump?.family ?? realised.dumpedFamily(of: name)
+        guard let rules = simulator.rules(of: name, family: asked) else {
             throw wrongInput("there is no node called \"\(name)\"", hint: "podnet get nodes shows them")
         }
-        if let against { return try compare(rules, with: against) }
+        if let against, let dump { return try compare(rules, with: dump, from: against) }
         print(text(rules), terminator: "")
     }
 
@@ -79,8 +82,7 @@ struct Rules: ParsableCommand {
     }
 
     /// Prints how a dump differs from what kube-proxy should have written.
-    private func compare(_ rules: NodeRules, with path: String) throws {
-        let dump = try RulesDump(path: path, family: family?.family)
+    private func compare(_ rules: NodeRules, with dump: RulesDump, from path: String) throws {
         let expected: [RuleSection]
         let actual: [RuleSection]
         switch dump.rules {
@@ -98,7 +100,13 @@ struct Rules: ParsableCommand {
         print(RuleDrift.text(drifts), terminator: "")
         if drifts.isEmpty { return }
         let (missing, extra) = drifts.reduce((0, 0)) { ($0.0 + $1.missing.count, $0.1 + $1.extra.count) }
-        printError("podnet: \(path) lacks \(missing) lines and has \(extra) more than kube-proxy would have written")
+        let moved = drifts.count { $0.firstMoved != nil }
+        printError(
+            "podnet: \(path) lacks \(missing) \(missing == 1 ? "line" : "lines") and has \(extra) more than kube-proxy "
+                + "would have written" + (moved > 0 ? "; in \(moved) more sections the order differs" : ""))
+        if case .nftables = dump.rules, rules.nftables.tables.isEmpty {
+            printError("  hint: kube-proxy is not in nftables mode here; --proxy-mode nftables makes it so")
+        }
         throw ExitCode(1)
     }
 }

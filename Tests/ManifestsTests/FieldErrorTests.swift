@@ -305,6 +305,7 @@ import Testing
                 "up to 15 characters, such as eth0"
             ),
         ]
+        #expect(try load(node("rules: worker-1.txt")).warnings.isEmpty)
         for (annotation, error, hint) in bad {
             #expect(errorText(node(annotation)) == describe("test.yaml:6:" + error, hint))
         }
@@ -312,7 +313,7 @@ import Testing
             try load(node("lisen: tcp/1")).warnings.map(\.description) == [
                 """
                 test.yaml:6:5: warning: the annotation podnet.dev/lisen means nothing to podnet on a Node
-                  hint: known here: listen, interfaces, nfacct, rules and sysctl.NAME, after podnet.dev/
+                  hint: known here: listen, interfaces, rules, nfacct and sysctl.NAME, after podnet.dev/
                 """
             ])
         let template = """

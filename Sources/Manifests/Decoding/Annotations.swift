@@ -24,15 +24,19 @@ func checkAnnotations(
             for part in value.text.split(separator: ",") { _ = try value.listener(String(part.drop { $0 == " " })) }
         case ("interfaces", .node):
             try checkInterfaces(value)
+        case ("rules", .node):
+            // Whoever reads the dumps says what is wrong in them.
+            guard value.text.contains(where: { $0 != "," && $0 != " " }) else {
+                throw value.error("names no dump", hint: "write the path of what iptables-save printed, or its text")
+            }
         case ("nfacct", .node):
             guard value.text == "true" || value.text == "false" else {
                 throw value.error("\(quoted(value.text)) is neither \"true\" nor \"false\"")
             }
-        case ("rules", .node): break
         case (_, .node) where setting.hasPrefix("sysctl."):
             try checkSysctl(String(setting.dropFirst("sysctl.".count)), name: name, value: value)
         default:
-            let known = kind == .node ? "listen, interfaces, nfacct, rules and sysctl.NAME" : "listen"
+            let known = kind == .node ? "listen, interfaces, rules, nfacct and sysctl.NAME" : "listen"
             let place = name.position
             warnings.append(
                 ManifestWarning(
