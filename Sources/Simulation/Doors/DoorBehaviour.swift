@@ -51,6 +51,8 @@ extension FlowTrace {
     public var reason: TraceRule? {
         guard let request else { return nil }
         if case .dropped(_, _, let rule) = request.disposition, let rule { return rule }
+        var hasArrived = false
+        if case .delivered = request.disposition { hasArrived = true }
         var jump: TraceRule?
         var marked: TraceRule?
         var chosen: TraceRule?
@@ -60,8 +62,10 @@ extension FlowTrace {
             case .hook(let hook, _): isRouted = hook == .postrouting
             case .rule(let rule, .jump), .rule(let rule, .goto): jump = rule
             // The mark is cleared, not set, behind the routing decision.
-            case .rule(let rule, .setMark) where !isRouted: marked = jump ?? rule
-            case .translated(.source, let from, let to, let rule, _) where from.address != to.address:
+            case .rule(let rule, .setMark) where !isRouted:
+                // A chain that does nothing but mark, as KUBE-MARK-MASQ, says less than the rule that jumped there.
+                marked = jump.flatMap { $0.text.hasSuffix(" \(rule.chain)") ? $0 : nil } ?? rule
+            case .translated(.source, let from, let to, let rule, _) where hasArrived && from.address != to.address:
                 return marked ?? rule ?? chosen
             case .translated(.destination, _, _, let rule, _): chosen = rule
             default: break
