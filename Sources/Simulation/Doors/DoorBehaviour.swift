@@ -16,8 +16,8 @@ public struct DoorBehaviour: Hashable, Sendable {
     public let keepsSource: Bool
 }
 
-extension DoorResult {
-    public var behaviour: DoorBehaviour {
+extension DoorBehaviour {
+    init(_ backends: [Backend]) {
         var verdicts: [TraceVerdict] = []
         var endpoints: Set<SocketAddress> = []
         var sources: Set<IPAddress> = []
@@ -28,15 +28,18 @@ extension DoorResult {
             if let seen = backend.trace.seenSource?.address { sources.insert(seen) }
             if let local = backend.trace.report.local?.address { own.insert(local) }
         }
-        return DoorBehaviour(
-            verdicts: verdicts, endpoints: endpoints.sorted(), sources: sources.sorted(),
-            keepsSource: !sources.isEmpty && sources.isSubset(of: own))
+        self.verdicts = verdicts
+        self.endpoints = endpoints.sorted()
+        self.sources = sources.sorted()
+        keepsSource = !sources.isEmpty && sources.isSubset(of: own)
     }
+}
 
-    /// The rules that are the reason for the behaviour, most likely way first.
-    public var reasons: [TraceRule] {
+extension [Backend] {
+    /// The rules that are the reason for what a client experiences, most likely way first.
+    var reasons: [TraceRule] {
         var found: [TraceRule] = []
-        for backend in backends.sorted(by: { $0.probability > $1.probability }) {
+        for backend in sorted(by: { $0.probability > $1.probability }) {
             guard let rule = backend.trace.reason, !found.contains(rule) else { continue }
             // One rule of each chain is enough: endpoints differ by a rule each.
             if !found.contains(where: { $0.chain == rule.chain }) { found.append(rule) }

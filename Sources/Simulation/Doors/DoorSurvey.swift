@@ -23,8 +23,10 @@ public struct DoorResult: Sendable {
     public let portName: String
     public let door: Door
     public let client: DoorClient
-    /// What became of the request, one entry for each way the rules can choose.
-    public let backends: [Backend]
+    /// What became of the request, over all ways the rules can choose.
+    public let behaviour: DoorBehaviour
+    /// The rules that are the reason for it, most likely way first.
+    public let reasons: [TraceRule]
 }
 
 /// A cluster with clients everywhere, in one kube-proxy mode.
@@ -141,8 +143,10 @@ public struct DoorSurvey: ~Copyable {
     ) -> [DoorResult] {
         guard door.protocol == .tcp || door.protocol == .udp else { return [] }
         return Self.clients(places).filter { door.isOpen(to: $0) }.compactMap { client in
-            knock(client, door).map {
-                DoorResult(service: service, portName: portName, door: door, client: client, backends: $0)
+            knock(client, door).map { backends in
+                DoorResult(
+                    service: service, portName: portName, door: door, client: client,
+                    behaviour: DoorBehaviour(backends), reasons: backends.reasons)
             }
         }
     }
