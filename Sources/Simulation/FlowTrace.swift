@@ -60,15 +60,17 @@ extension Simulator {
     /// Runs a flow and assembles its trace. `recordEvents` must have been called.
     public mutating func trace(_ request: FlowRequest) -> FlowTrace {
         let report = run(request)
-        let packets = packets(of: report)
+        let events = eventsByPacket(report.events)
+        let packets = packets(of: report, events)
         let client = name(of: request.source)
         let first = packets.first { $0.sender == client }
-        let request = first.map { trace(of: $0.packet, in: report.events) }
+        let request = first.map { trace(of: $0.packet, events[$0.packet] ?? [], at: nil) }
         let reply = packets.first { packet in
             packet.packet != first?.packet && answers(packet, first, seenBy: request?.last, client)
         }
         return FlowTrace(
-            report: report, request: request, reply: reply.map { trace(of: $0.packet, in: report.events) },
+            report: report, request: request,
+            reply: reply.map { trace(of: $0.packet, events[$0.packet] ?? [], at: nil) },
             packets: packets)
     }
 
@@ -88,7 +90,7 @@ extension Simulator {
     }
 
     /// The IP packets of a flow, without those that find neighbors and without copies.
-    private func packets(of report: FlowReport) -> [FlowPacket] {
+    private func packets(of report: FlowReport, _ events: [UInt32: [PathEvent]]) -> [FlowPacket] {
         var origins: [UInt32: (sender: NamespaceID, isRetransmission: Bool, time: Nanoseconds)] = [:]
         var order: [UInt32] = []
         var headers: [UInt32: HeaderSummary] = [:]
@@ -109,7 +111,7 @@ extension Simulator {
             return FlowPacket(
                 packet: packet, time: origin.time, sender: name(of: origin.sender), headers: summary,
                 isRetransmission: origin.isRetransmission,
-                disposition: trace(of: packet, in: report.events).disposition)
+                disposition: trace(of: packet, events[packet] ?? [], at: nil, withSteps: false).disposition)
         }
     }
 

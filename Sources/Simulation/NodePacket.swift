@@ -162,7 +162,7 @@ extension Simulator {
         of id: UInt32, _ packet: NodePacket, _ events: [PathEvent], _ choices: [RuleChoice],
         in node: NetworkNamespace
     ) -> NodePacketBranch {
-        let trace = trace(of: id, in: events[...], at: node)
+        let trace = trace(of: id, events.filter { $0.packet == id }, at: node)
         var destination = packet.destination
         var source: SocketAddress?
         var reject: RejectKind?

@@ -118,53 +118,61 @@ extension Simulator {
         context.recording.keepsRuleMisses = rules
     }
 
-    /// The trace of one packet from the events of a run.
-    package func trace(of packet: UInt32, in events: Range<Int>) -> PacketTrace {
-        trace(of: packet, in: context.recording.events[events], at: nil)
+    /// The events of a run by packet, in order: a trace looks at one packet's only. Looked up, never walked.
+    func eventsByPacket(_ events: Range<Int>) -> [UInt32: [PathEvent]] {
+        Dictionary(grouping: context.recording.events[events], by: \.packet)
     }
 
-    /// The trace of one packet from any events: all of one namespace, or of the simulation's own.
+    /// The trace of one packet from its events: all of one namespace, or of the simulation's own. Without the steps
+    /// only its end counts.
     func trace(
-        of packet: UInt32, in events: ArraySlice<PathEvent>, at only: NetworkNamespace?
+        of packet: UInt32, _ events: [PathEvent], at only: NetworkNamespace?, withSteps: Bool = true
     ) -> PacketTrace {
         var hops: [TraceHop] = []
         var ending: Disposition?
         var chains: [String] = []
-        for event in events where event.packet == packet {
-            let namespace = only ?? built(event.namespace)
-            let name = self.name(of: event.namespace)
-            if hops.isEmpty || hops[hops.count - 1].namespace != name, case .originated = event.kind {
-                hops.append(
-                    TraceHop(
-                        namespace: name, machine: machine(event.namespace), link: nil, direction: .egress,
-                        time: event.time, headers: nil))
-                continue
-            }
-            switch event.kind {
-            case .originated: break
-            case .frame(let link, let direction, let headers, _):
-                hops.append(
-                    TraceHop(
-                        namespace: name, machine: machine(event.namespace), link: namespace.links[link.index].name,
-                        direction: direction, time: event.time, headers: headers))
-            case .delivered: ending = .delivered(namespace: name)
-            case .consumed: ending = ending ?? .delivered(namespace: name)
-            case .dropped(let reason, let reference):
-                // A copy flooded to another machine is not the packet's end.
-                if reason == .otherHost { break }
-                if case .delivered = ending { break }
-                ending = .dropped(
-                    reason, place: hops.last?.place ?? name, rule: reference.map(namespace.traceRule))
-            default:
-                if case .hook = event.kind { chains = [] }
-                guard let step = step(event, in: namespace, chains: &chains) else { break }
-                if hops.isEmpty {
+        var rest = events[...]
+        while let place = rest.first?.namespace {
+            // A namespace is large to copy, so what happens in one is looked at in one go.
+            let namespace = only ?? built(place)
+            let name = self.name(of: place)
+            let stay = rest.prefix { $0.namespace == place }
+            rest = rest[stay.endIndex...]
+            for event in stay {
+                if hops.isEmpty || hops[hops.count - 1].namespace != name, case .originated = event.kind {
                     hops.append(
                         TraceHop(
                             namespace: name, machine: machine(event.namespace), link: nil, direction: .egress,
                             time: event.time, headers: nil))
+                    continue
                 }
-                hops[hops.count - 1].steps.append(step)
+                switch event.kind {
+                case .originated: break
+                case .frame(let link, let direction, let headers, _):
+                    hops.append(
+                        TraceHop(
+                            namespace: name, machine: machine(event.namespace), link: namespace.links[link.index].name,
+                            direction: direction, time: event.time, headers: headers))
+                case .delivered: ending = .delivered(namespace: name)
+                case .consumed: ending = ending ?? .delivered(namespace: name)
+                case .dropped(let reason, let reference):
+                    // A copy flooded to another machine is not the packet's end.
+                    if reason == .otherHost { break }
+                    if case .delivered = ending { break }
+                    ending = .dropped(
+                        reason, place: hops.last?.place ?? name, rule: reference.map(namespace.traceRule))
+                default:
+                    if case .hook = event.kind { chains = [] }
+                    guard withSteps else { break }
+                    guard let step = step(event, in: namespace, chains: &chains) else { break }
+                    if hops.isEmpty {
+                        hops.append(
+                            TraceHop(
+                                namespace: name, machine: machine(event.namespace), link: nil, direction: .egress,
+                                time: event.time, headers: nil))
+                    }
+                    hops[hops.count - 1].steps.append(step)
+                }
             }
         }
         return PacketTrace(

@@ -138,10 +138,7 @@ public struct Simulator: ~Copyable {
         guard openFlows == 0, queue.framesUnderWay == 0, queue.applicationTimers == 0, transmissions.isEmpty else {
             return false
         }
-        // By the span, because reading a namespace from the array would copy it.
-        let built = namespaces.span
-        for index in built.indices where !built[index].isSettled { return false }
-        return true
+        return namespaces.areSettled
     }
 
     /// One event with everything it sets off at once. False when nothing is left before `end`.

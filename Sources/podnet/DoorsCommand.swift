@@ -44,7 +44,9 @@ struct Parity: ParsableCommand {
         abstract: "List what clients of Services would notice if kube-proxy's mode changed.",
         discussion: """
             Tries every door of every Service (see podnet help doors) under iptables, nftables and ipvs, and lists \
-            each client at each door that is treated differently, with the rules that are the reason.
+            each client at each door that is treated differently, with the rules that are the reason. What differs \
+            in every cluster, at a port of a ClusterIP that its Service does not have and at a Service address \
+            nobody has, is shown on one Service and does not count.
 
             Exit code 0: nothing differs. 1: something does. 2: wrong input.
             """)

@@ -169,9 +169,6 @@ extension NetworkNamespace {
     /// Forgets a socket without a word to the peer.
     package mutating func abandon(_ id: SocketID) { sockets.remove(id) }
 
-    /// Nothing here waits for an answer: no transport, no packet for its neighbor.
-    package var isSettled: Bool { sockets.unsettled == 0 && !neighbors.holdsPackets }
-
     /// A UDP socket connected to one peer. Throws when there is no route or no port.
     package mutating func connectUDP(
         to remote: SocketAddress, timeToLive: UInt8? = nil, _ context: inout PathContext
@@ -350,5 +347,13 @@ extension NetworkNamespace {
         let payload = Array(context.arena.bytes(packet)[(transport + UDPHeader.length)..<end])
         context.notify(socket, in: id, .datagram(payload, from: remote, to: destination))
         context.deliver(packet, in: id)
+    }
+}
+
+extension [NetworkNamespace] {
+    /// Nothing in any of them waits for an answer: no transport, no packet for its neighbor. Asked of all at once,
+    /// because other modules would have to copy each.
+    package var areSettled: Bool {
+        allSatisfy { $0.sockets.unsettled == 0 && !$0.neighbors.holdsPackets }
     }
 }

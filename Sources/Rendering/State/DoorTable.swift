@@ -39,22 +39,25 @@ public struct DoorTable: Sendable {
     // MARK: modes
 
     public func text(_ report: ParityReport) -> String {
-        var text = ""
-        for difference in report.differences {
-            guard let first = difference.results.first else { continue }
-            text += "\(serviceName(first))  \(first.door.description)  from \(first.client.description)\n"
-            var table = ColumnTable(headings: ["", "MODE", "VERDICT", "ENDPOINTS", "SERVER SEES", "RULE"])
-            for (mode, result) in zip(report.modes, difference.results) {
-                let behaviour = result.behaviour
-                table.rows.append([
-                    "", mode.rawValue, verdict(behaviour), endpoints(behaviour), sources(behaviour), rules(result),
-                ])
-            }
-            text += table.text(withHeadings: false) + "\n"
-        }
+        var text = report.differences.map { self.text($0, report.modes) }.joined()
+        if !report.strays.isEmpty { text += "Where no Service is, whatever the Services are:\n\n" }
+        text += report.strays.map { self.text($0, report.modes) }.joined()
         let modes = report.modes.map(\.rawValue).joined(separator: ", ")
         let count = report.differences.count
         return text + "\(count) of \(report.compared) clients at doors fare differently under \(modes)\n"
+    }
+
+    private func text(_ difference: ParityDifference, _ modes: [ProxyMode]) -> String {
+        guard let first = difference.results.first else { return "" }
+        var table = ColumnTable(headings: ["", "MODE", "VERDICT", "ENDPOINTS", "SERVER SEES", "RULE"])
+        for (mode, result) in zip(modes, difference.results) {
+            let behaviour = result.behaviour
+            table.rows.append([
+                "", mode.rawValue, verdict(behaviour), endpoints(behaviour), sources(behaviour), rules(result),
+            ])
+        }
+        return "\(serviceName(first))  \(first.door.description)  from \(first.client.description)\n"
+            + table.text(withHeadings: false) + "\n"
     }
 
     public func json(_ report: ParityReport) -> JSONValue {
@@ -63,27 +66,24 @@ public struct DoorTable: Sendable {
             "kind": .string("Parity"),
             "modes": .array(report.modes.map { .string($0.rawValue) }),
             "compared": .number(report.compared),
-            "differences": .array(
-                report.differences.compactMap { difference in
-                    difference.results.first.map { first in
-                        .object(
-                            place(first) + [
-                                JSONValue.Member(
-                                    "modes",
-                                    .object(
-                                        zip(report.modes, difference.results).map { mode, result in
-                                            JSONValue.Member(mode.rawValue, .object(behaviour(result)))
-                                        }))
-                            ])
-                    }
-                }),
+            "differences": .array(report.differences.map { json($0, report.modes) }),
+            "strays": .array(report.strays.map { json($0, report.modes) }),
         ])
+    }
+
+    private func json(_ difference: ParityDifference, _ modes: [ProxyMode]) -> JSONValue {
+        let behaviours = zip(modes, difference.results).map { mode, result in
+            JSONValue.Member(mode.rawValue, .object(behaviour(result)))
+        }
+        let place = difference.results.first.map { self.place($0) } ?? []
+        return .object(place + [JSONValue.Member("modes", .object(behaviours))])
     }
 
     // MARK: cells
 
     private func serviceName(_ result: DoorResult) -> String {
-        result.portName.isEmpty ? "\(result.service)" : "\(result.service):\(result.portName)"
+        guard let service = result.service else { return "no Service" }
+        return result.portName.isEmpty ? "\(service)" : "\(service):\(result.portName)"
     }
 
     private func verdict(_ behaviour: DoorBehaviour) -> String {
@@ -114,7 +114,7 @@ public struct DoorTable: Sendable {
 
     private func place(_ result: DoorResult) -> [JSONValue.Member] {
         [
-            JSONValue.Member("service", .string(result.service.description)),
+            JSONValue.Member("service", result.service.map { .string($0.description) } ?? .null),
             JSONValue.Member("port", .string(result.portName)),
             JSONValue.Member("door", .string(result.door.kind.rawValue)),
             JSONValue.Member("node", result.door.node.isEmpty ? .null : .string(result.door.node)),

@@ -13,6 +13,10 @@ public struct Door: Hashable, Sendable {
         case externalIP = "ExternalIP"
         /// The node port on 127.0.0.1.
         case localhost = "localhost"
+        /// A port of the ClusterIP that the Service does not have. No door, but modes of kube-proxy differ there.
+        case unusedPort = "unused port"
+        /// An address of the Service network that no Service has. No door either.
+        case unallocated = "unallocated address"
     }
 
     public let kind: Kind
@@ -73,6 +77,34 @@ extension Door {
             doors.append(door(.localhost, IPAddress(IPv4Address.loopback), nodePort, node.name))
         }
         return doors
+    }
+
+    /// A TCP port of the cluster IP behind the Service's own.
+    static func unusedPort(of service: Service) -> Door? {
+        guard let address = service.clusterAddress(.ipv4), let first = service.spec.ports.first?.port else {
+            return nil
+        }
+        let used = Set(service.spec.ports.map(\.port))
+        let free = (first...first + used.count).first { !used.contains($0) }
+        return free.flatMap { UInt16(exactly: $0) }.map {
+            Door(kind: .unusedPort, address: SocketAddress(address, $0), protocol: .tcp, node: "")
+        }
+    }
+
+    /// The last address of the first Service network that no Service has.
+    static func unallocated(in objects: ObjectStore) -> Door? {
+        guard let network = objects.serviceCIDRs.flatMap(\.cidrs).first(where: { $0.family == .ipv4 }) else {
+            return nil
+        }
+        let used = Set(objects.services.flatMap(\.spec.clusterIPs))
+        var candidate = network.last.advanced(by: -1)
+        while let address = candidate, network.contains(address), address != network.address {
+            if !used.contains(address.description) {
+                return Door(kind: .unallocated, address: SocketAddress(address, 80), protocol: .tcp, node: "")
+            }
+            candidate = address.advanced(by: -1)
+        }
+        return nil
     }
 
     /// Whether a client there can knock at it: loopback is each machine's own, and pods and machines outside reach

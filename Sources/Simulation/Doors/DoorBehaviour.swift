@@ -2,7 +2,7 @@
 // endpoints, and which client address those see. And the rule that is the reason.
 
 public import Addressing
-public import Netstack
+internal import Netstack
 
 /// What a client experiences at a door.
 public struct DoorBehaviour: Hashable, Sendable {
@@ -16,8 +16,8 @@ public struct DoorBehaviour: Hashable, Sendable {
     public let keepsSource: Bool
 }
 
-extension DoorResult {
-    public var behaviour: DoorBehaviour {
+extension DoorBehaviour {
+    init(_ backends: [Backend]) {
         var verdicts: [TraceVerdict] = []
         var endpoints: Set<SocketAddress> = []
         var sources: Set<IPAddress> = []
@@ -28,27 +28,28 @@ extension DoorResult {
             if let seen = backend.trace.seenSource?.address { sources.insert(seen) }
             if let local = backend.trace.report.local?.address { own.insert(local) }
         }
-        return DoorBehaviour(
-            verdicts: verdicts, endpoints: endpoints.sorted(), sources: sources.sorted(),
-            keepsSource: !sources.isEmpty && sources.isSubset(of: own))
+        self.verdicts = verdicts
+        self.endpoints = endpoints.sorted()
+        self.sources = sources.sorted()
+        keepsSource = !sources.isEmpty && sources.isSubset(of: own)
     }
+}
 
-    /// The rules that are the reason for the behaviour, most likely way first.
-    public var reasons: [TraceRule] {
+extension [Backend] {
+    /// The rules that are the reason for what a client experiences, most likely way first.
+    var reasons: [TraceRule] {
         var found: [TraceRule] = []
-        for backend in backends.sorted(by: { $0.probability > $1.probability }) {
+        for backend in sorted(by: { $0.probability > $1.probability }) {
             guard let rule = backend.trace.reason, !found.contains(rule) else { continue }
             // One rule of each chain is enough: endpoints differ by a rule each.
             if !found.contains(where: { $0.chain == rule.chain }) { found.append(rule) }
         }
         return found
     }
-}
 
-extension DoorResult {
     /// Why the likeliest request ended, when no rule was the reason.
-    public var ending: DropReason? {
-        let likeliest = backends.max { $0.probability < $1.probability }
+    var ending: DropReason? {
+        let likeliest = self.max { $0.probability < $1.probability }
         guard case .dropped(let reason, _, nil)? = likeliest?.trace.request?.disposition else { return nil }
         return reason
     }
@@ -60,6 +61,8 @@ extension FlowTrace {
     public var reason: TraceRule? {
         guard let request else { return nil }
         if case .dropped(_, _, let rule) = request.disposition, let rule { return rule }
+        var hasArrived = false
+        if case .delivered = request.disposition { hasArrived = true }
         var jump: TraceRule?
         var marked: TraceRule?
         var chosen: TraceRule?
@@ -69,9 +72,10 @@ extension FlowTrace {
             case .hook(let hook, _): isRouted = hook == .postrouting
             case .rule(let rule, .jump), .rule(let rule, .goto): jump = rule
             // The mark is cleared, not set, behind the routing decision.
-            // A chain that only marks has nothing to say: whoever jumped there has.
-            case .rule(let rule, .setMark) where !isRouted: marked = rule.comment == nil ? jump ?? rule : rule
-            case .translated(.source, let from, let to, let rule, _) where from.address != to.address:
+            case .rule(let rule, .setMark) where !isRouted:
+                // A chain that does nothing but mark, as KUBE-MARK-MASQ, says less than the rule that jumped there.
+                marked = jump.flatMap { $0.text.hasSuffix(" \(rule.chain)") ? $0 : nil } ?? rule
+            case .translated(.source, let from, let to, let rule, _) where hasArrived && from.address != to.address:
                 return marked ?? rule ?? chosen
             case .translated(.destination, _, _, let rule, _): chosen = rule
             default: break

@@ -4,7 +4,7 @@
 
 internal import Addressing
 public import Kubernetes
-internal import Netstack
+public import Netstack
 internal import NodeAgents
 
 extension Door {
@@ -17,13 +17,18 @@ extension Door {
 
 /// One client at one door.
 public struct DoorResult: Sendable {
-    public let service: ObjectKey
+    /// Nil for an address that no Service has.
+    public let service: ObjectKey?
     /// The Service port's name, empty when it has none.
     public let portName: String
     public let door: Door
     public let client: DoorClient
-    /// What became of the request, one entry for each way the rules can choose.
-    public let backends: [Backend]
+    /// What became of the request, over all ways the rules can choose.
+    public let behaviour: DoorBehaviour
+    /// The rules that are the reason for it, most likely way first.
+    public let reasons: [TraceRule]
+    /// Why the likeliest request ended, when no rule was the reason.
+    public let ending: DropReason?
 }
 
 /// A cluster with clients everywhere, in one kube-proxy mode.
@@ -35,6 +40,10 @@ public struct DoorSurvey: ~Copyable {
 
     /// The namespace of the pods that are added.
     static let namespace = "podnet-doors"
+
+    /// A machine outside stands for those far away, who hear of no shorter way. To the neighbors of a node the kernel
+    /// would send a redirect where kube-proxy has it refuse, and count that against the refusal.
+    private static let redirects = "podnet.dev/sysctl.net.ipv4.conf.all.send_redirects"
 
     /// The nodes a Service is looked at from.
     private struct ServicePlaces: Sendable {
@@ -61,16 +70,22 @@ public struct DoorSurvey: ~Copyable {
             ([service.clusterAddress(.ipv4)].compactMap { $0 } + service.externalAddresses
                 + service.loadBalancerAddresses).filter { $0.family == .ipv4 }
         }
+        let strayAddress = Door.unallocated(in: objects)?.address.address
         for node in objects.nodes where places.values.contains(where: { $0.nodes.contains { $0.name == node.name } }) {
             var pod = Pod(metadata: ObjectMeta(name: Self.podName(node.name), namespace: Self.namespace))
             pod.spec.nodeName = node.name
             pod.spec.containers = [Container(name: "client")]
             objects.pods.insert(pod)
             guard let via = node.internalIPs.first(where: { $0.family == .ipv4 }) else { continue }
+            var node = node
+            if node.metadata.annotations[Self.redirects] == nil { node.metadata.annotations[Self.redirects] = "0" }
+            objects.nodes.insert(node)
             objects.hosts.insert(
                 Host(
                     metadata: ObjectMeta(name: Self.hostName(node.name)),
-                    routes: addresses.map { HostRoute(to: IPPrefix(host: $0), via: via) }))
+                    routes: (addresses + (strayAddress.map { [$0] } ?? [])).map {
+                        HostRoute(to: IPPrefix(host: $0), via: via)
+                    }))
         }
         self.mode = mode
         self.services = services
@@ -95,26 +110,48 @@ public struct DoorSurvey: ~Copyable {
 
     /// Every client at every door of every Service, in the order of the objects.
     public mutating func results() -> [DoorResult] {
-        let underlay = simulator.cluster.objects.underlay ?? Underlay()
-        let nodes = Array(simulator.cluster.objects.nodes)
+        let objects = simulator.cluster.objects
+        let nodes = Array(objects.nodes)
+        let underlay = objects.underlay ?? Underlay()
         var results: [DoorResult] = []
         for service in services {
             guard let places = places[service.key] else { continue }
-            let clients = Self.clients(places)
             for port in service.spec.ports {
-                let doors = Door.all(of: service, port: port, nodes: nodes, underlay: underlay)
-                for door in doors where door.protocol == .tcp || door.protocol == .udp {
-                    for client in clients where door.isOpen(to: client) {
-                        guard let backends = knock(client, door) else { continue }
-                        results.append(
-                            DoorResult(
-                                service: service.key, portName: port.name, door: door, client: client,
-                                backends: backends))
-                    }
+                for door in Door.all(of: service, port: port, nodes: nodes, underlay: underlay) {
+                    results += self.results(at: door, of: service.key, portName: port.name, from: places)
                 }
             }
         }
         return results
+    }
+
+    /// The clients of the first Service where no Service is: at another port of its cluster IP, and at an address
+    /// nobody has.
+    public mutating func strayResults() -> [DoorResult] {
+        guard let service = services.first(where: { $0.clusterAddress(.ipv4) != nil }),
+            let places = places[service.key]
+        else { return [] }
+        let unused = Door.unusedPort(of: service).map {
+            results(at: $0, of: service.key, portName: "", from: places)
+        }
+        let unallocated = Door.unallocated(in: simulator.cluster.objects).map {
+            results(at: $0, of: nil, portName: "", from: places)
+        }
+        return (unused ?? []) + (unallocated ?? [])
+    }
+
+    private mutating func results(
+        at door: Door, of service: ObjectKey?, portName: String, from places: ServicePlaces
+    ) -> [DoorResult] {
+        guard door.protocol == .tcp || door.protocol == .udp else { return [] }
+        return Self.clients(places).filter { door.isOpen(to: $0) }.compactMap { client in
+            knock(client, door).map { backends in
+                DoorResult(
+                    service: service, portName: portName, door: door, client: client,
+                    behaviour: DoorBehaviour(backends), reasons: backends.reasons,
+                    ending: backends.ending)
+            }
+        }
     }
 
     private static func clients(_ places: ServicePlaces) -> [DoorClient] {
