@@ -52,7 +52,8 @@ import Testing
         }
         #expect(verdicts.isSuperset(of: ["delivered", "rejected", "dropped", "unreachable"]))
         let wanted: Set<String> = [
-            "translated", "routed", "waitsForNeighbor", "scheduled", "encapsulated", "decapsulated", "bridged", "hook", "rule",
+            "translated", "routed", "waitsForNeighbor", "scheduled", "encapsulated", "decapsulated", "bridged", "hook",
+            "rule",
             "delivered", "dropped",
         ]
         #expect(kinds.isSuperset(of: wanted), "\(wanted.subtracting(kinds))")
