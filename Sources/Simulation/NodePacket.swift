@@ -174,6 +174,8 @@ extension Simulator {
             default: break
             }
         }
+        // IPVS refuses without a rule.
+        if case .dropped(_, _, let rule?) = trace.disposition { reject = reject ?? rule.reject }
         let outcome: NodePacketBranch.Outcome
         let isTranslated = destination != packet.destination
         switch trace.disposition {

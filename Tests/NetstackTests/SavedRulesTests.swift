@@ -200,6 +200,7 @@ import Testing
         let description = error?.description ?? ""
         #expect(description.hasPrefix(mistake.place + ":"), "\(description)")
         #expect(description.contains(mistake.words), "\(description)")
+        #expect(error?.hint?.isEmpty == false, "\(description)")
     }
 
     @Test func `Chains may be deep, and a long loop is found`() throws {

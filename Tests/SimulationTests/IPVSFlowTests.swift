@@ -36,6 +36,19 @@ import Testing
 
             """
 
+    @Test func `a virtual server without real servers refuses a packet`() throws {
+        var lab = try Lab(
+            LabManifest.plain + LabManifest.service("void", "10.96.0.43", selects: "app: nothing") + Self.configuration)
+        let found = lab.simulator.namespaceID(of: .node("n1"))
+        let report = lab.simulator.send(
+            NodePacket(
+                ingress: nil, source: try #require(SocketAddress("192.168.50.11:40000")),
+                destination: try #require(SocketAddress("10.96.0.43:80")), protocol: .tcp),
+            into: try #require(found))
+        #expect(report.outcome == .rejected)
+        #expect(report.branches.map(\.reject) == [.portUnreachable])
+    }
+
     private static let flannelWithoutMasquerading = """
         ---
         apiVersion: apps/v1

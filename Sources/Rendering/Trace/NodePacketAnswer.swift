@@ -71,7 +71,7 @@ extension NodePacketReport {
         for branch in branches {
             guard case .dropped(let reason, _, let rule) = branch.trace.disposition else { continue }
             guard let rule else { return " · \(reason.rawValue), \(reason.explanation)" }
-            let number = rule.number.map { " rule \($0)" } ?? " policy"
+            let number = rule.number.map { " rule \($0)" } ?? (rule.table == "ipvs" ? "" : " policy")
             return " · \(rule.table) \(rule.chain)\(number)" + (rule.comment.map { " \"\($0)\"" } ?? "")
         }
         return ""

@@ -12,7 +12,9 @@ struct SavedWord {
     var line: Int
     var column: Int
 
-    func error(_ message: String, hint: String? = nil) -> RulesetError {
+    func error(
+        _ message: String, hint: String = "give what iptables-save or ip6tables-save printed, unchanged"
+    ) -> RulesetError {
         RulesetError(line: line, column: column, message, hint: hint)
     }
 
