@@ -30,7 +30,7 @@ extension NetworkNamespace {
             context.arena.load8(packet, networkOffset + IPv4Header.Offset.trafficClass) & 0x1e | 0xc0
         let quoted = context.arena.bytes(packet, from: networkOffset)[..<quote]
         let identification = nextIdentification(from: own, to: source, .icmp, &context)
-        var (answer, transport) = makePacket(
+        let (answer, transport) = makePacket(
             LocalHeader(
                 protocol: .icmp, source: own, destination: source, trafficClass: trafficClass,
                 identification: identification), length: 8 + quote, &context)
@@ -40,13 +40,21 @@ extension NetworkNamespace {
             TransportChecksum.fill(
                 .icmp, source: own, destination: source, in: &bytes, segment: transport..<bytes.byteCount)
         }
+        sendError(answer, about: packet, by: route, &context)
+    }
+
+    /// Sends an error of either family.
+    mutating func sendError(
+        _ error: Packet, about packet: Packet, by route: RouteResult, _ context: inout PathContext
+    ) {
+        var error = error
         // The error belongs to the packet's connection even while that is unconfirmed (nf_ct_attach).
         if packet.connection != .none {
-            answer.connection = packet.connection
-            answer.connectionState = packet.connectionState.isReply ? .related : .relatedReply
+            error.connection = packet.connection
+            error.connectionState = packet.connectionState.isReply ? .related : .relatedReply
         }
-        originate(answer, parent: packet.id, &context)
-        localOutput(answer, by: route, &context)
+        originate(error, parent: packet.id, &context)
+        localOutput(error, by: route, &context)
     }
 
     /// Tells an on-link sender of the better next hop (ip_rt_send_redirect), at most a few times.
@@ -82,20 +90,25 @@ extension NetworkNamespace {
         return peer.takeToken(burst: 5, cost: 1_000_000_000, at: now)
     }
 
-    /// An ICMP message for this host (icmp_rcv).
-    mutating func icmpInput(_ packet: Packet, transport: Int, _ context: inout PathContext) {
-        guard packet.length >= transport + 8 else {
-            drop(packet, .ipHeader, &context)
-            return
-        }
-        let source = sourceAddress(packet, context)
-        let destination = destinationAddress(packet, context)
+    /// Why a message of either family is not taken, if it is not.
+    func fault(
+        of packet: Packet, _ protocol: IPProtocol, from source: IPAddress, to destination: IPAddress, transport: Int,
+        _ context: borrowing PathContext
+    ) -> DropReason? {
+        guard packet.length >= transport + 8 else { return .ipHeader }
         let intact = context.arena.withBytes(packet) {
             TransportChecksum.verify(
-                .icmp, source: source, destination: destination, in: $0, segment: transport..<$0.byteCount)
+                `protocol`, source: source, destination: destination, in: $0, segment: transport..<$0.byteCount)
         }
-        guard intact else {
-            drop(packet, .icmpChecksum, &context)
+        return intact ? nil : .icmpChecksum
+    }
+
+    /// An ICMP message for this host (icmp_rcv).
+    mutating func icmpInput(_ packet: Packet, transport: Int, _ context: inout PathContext) {
+        let source = sourceAddress(packet, context)
+        let destination = destinationAddress(packet, context)
+        if let reason = fault(of: packet, .icmp, from: source, to: destination, transport: transport, context) {
+            drop(packet, reason, &context)
             return
         }
         let kind = ICMPv4Kind(

@@ -30,7 +30,7 @@ extension NetworkNamespace {
         else { return }
         let room = IPv6Header.smallestMTU - IPv6Header.length - ICMPv6Message.length
         let quoted = context.arena.bytes(packet, from: networkOffset).prefix(room)
-        var (answer, transport) = makePacket(
+        let (answer, transport) = makePacket(
             LocalHeader(protocol: .icmpv6, source: own, destination: source),
             length: ICMPv6Message.length + quoted.count, &context)
         context.arena.withMutableBytes(answer) { bytes in
@@ -39,13 +39,7 @@ extension NetworkNamespace {
             TransportChecksum.fill(
                 .icmpv6, source: own, destination: source, in: &bytes, segment: transport..<bytes.byteCount)
         }
-        // The error belongs to the packet's connection even while that is unconfirmed (nf_ct_attach).
-        if packet.connection != .none {
-            answer.connection = packet.connection
-            answer.connectionState = packet.connectionState.isReply ? .related : .relatedReply
-        }
-        originate(answer, parent: packet.id, &context)
-        localOutput(answer, by: route, &context)
+        sendError(answer, about: packet, by: route, &context)
     }
 
     /// Errors but packet too big go out once a second an address, sooner where the route leads to a whole network
@@ -67,18 +61,10 @@ extension NetworkNamespace {
 
     /// An ICMPv6 message for this host (icmpv6_rcv).
     mutating func icmpv6Input(_ packet: Packet, transport: Int, _ context: inout PathContext) {
-        guard packet.length >= transport + ICMPv6Message.length else {
-            drop(packet, .ipHeader, &context)
-            return
-        }
         let source = sourceAddress(packet, context)
         let destination = destinationAddress(packet, context)
-        let intact = context.arena.withBytes(packet) {
-            TransportChecksum.verify(
-                .icmpv6, source: source, destination: destination, in: $0, segment: transport..<$0.byteCount)
-        }
-        guard intact else {
-            drop(packet, .icmpChecksum, &context)
+        if let reason = fault(of: packet, .icmpv6, from: source, to: destination, transport: transport, context) {
+            drop(packet, reason, &context)
             return
         }
         let kind = ICMPv6Kind(

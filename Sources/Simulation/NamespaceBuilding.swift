@@ -52,17 +52,15 @@ struct ProxyRules: Sendable {
     }
 
     /// What kube-proxy answers on health check ports.
-    func health(on node: Node, addresses: [InterfaceAddress]) -> [ServiceHealth] {
-        index.health(on: NodeView(node, interfaceAddresses: addresses), configuration: configuration)
+    func health(on node: NodeView) -> [ServiceHealth] {
+        index.health(on: node, configuration: configuration)
     }
 
     /// Programs a node whose interfaces are there, and gives what stands in iptables; `hardwareAddress` is that of the
     /// device ipvs mode makes.
     mutating func install(
-        for node: Node, on namespace: inout NetworkNamespace, hardwareAddress: MACAddress
+        for view: NodeView, on namespace: inout NetworkNamespace, hardwareAddress: MACAddress
     ) -> SharedRuleset {
-        let addresses = namespace.links.filter { !$0.isLoopback }.flatMap { $0.addresses.map(\.interface) }
-        let view = NodeView(node, interfaceAddresses: addresses)
         var ruleset = Ruleset()
         switch mode {
         case .iptables: return iptablesRules(for: view, family: .ipv4)
@@ -161,8 +159,9 @@ extension Simulator {
         // Last, so that what an annotation sets outlives the CNI plugin's own settings.
         NodeNetwork.applySettings(node, proxy: proxy.configuration, to: &namespace)
         let addresses = namespace.links.filter { !$0.isLoopback }.flatMap { $0.addresses.map(\.interface) }
+        let view = NodeView(node, interfaceAddresses: addresses)
         let proxied = proxy.install(
-            for: node, on: &namespace, hardwareAddress: hardwareAddress("\(name)/\(IPVSProxy.device)"))
+            for: view, on: &namespace, hardwareAddress: hardwareAddress("\(name)/\(IPVSProxy.device)"))
         var ruleset = proxied.ruleset
         if let own = ownLease, flannel.ipMasq, let network = flannel.network {
             FlannelRules.install(network: network, subnet: own.subnet, into: &ruleset)
@@ -174,7 +173,7 @@ extension Simulator {
             namespace.setRuleset(ruleset, family: .ipv6, madeFrom: proxied)
         }
         for dump in cluster.dumps[name] ?? [] { namespace.replaceRules(by: dump) }
-        serveHealth(proxy.health(on: node, addresses: addresses), in: &namespace)
+        serveHealth(proxy.health(on: view), in: &namespace)
         listen(NodeNetwork.listeners(node.metadata), as: name, in: &namespace)
         for pod in pods where pod.spec.hostNetwork {
             listen(NodeNetwork.listeners(pod), as: pod.metadata.name, in: &namespace)

@@ -86,18 +86,6 @@ private struct Draft {
     let writer: ServiceRuleWriter
     var rules = ServiceRules()
 
-    init(
-        port: ProxiedServicePort, names: ServicePortNames, view: ServicePortView, detector: LocalDetector,
-        hasAccounting: Bool, writer: ServiceRuleWriter
-    ) {
-        self.port = port
-        self.names = names
-        self.view = view
-        self.detector = detector
-        self.hasAccounting = hasAccounting
-        self.writer = writer
-    }
-
     var name: String { names.port }
     var chains: ServiceChainNames { names.chains }
 

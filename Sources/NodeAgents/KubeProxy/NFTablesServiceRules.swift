@@ -83,17 +83,6 @@ private struct Draft {
     let writer: NFTablesServiceWriter
     var rules = NFTablesServiceRules()
 
-    init(
-        port: ProxiedServicePort, names: NFTablesPortNames, view: ServicePortView, detector: LocalDetector,
-        writer: NFTablesServiceWriter
-    ) {
-        self.port = port
-        self.names = names
-        self.view = view
-        self.detector = detector
-        self.writer = writer
-    }
-
     var hasAny: Bool { view.selection.hasAny }
     /// Whether the cluster IP leads to an endpoint for everybody allowed to use it.
     var hasInternal: Bool { hasAny && (!port.isInternalPolicyLocal || !view.selection.local.isEmpty) }

@@ -65,16 +65,6 @@ struct MatchReader {
         return Negatable(try read(use.value), isNegated: use.isNegated)
     }
 
-    private func oneOf(_ options: String...) throws(RulesetError) -> (name: String, use: ModuleUse.Option) {
-        let given = options.filter(module.has)
-        guard let name = given.first, let use = module[name], given.count == 1 else {
-            throw module.word.error(
-                "\(module.name) takes one of " + options.joined(separator: ", "),
-                hint: given.isEmpty ? "add one" : "leave one of them")
-        }
-        return (name, use)
-    }
-
     private func states(
         _ option: String, _ names: some Sequence<(ConnectionStateSet, String)>
     ) throws(RulesetError) -> Negatable<ConnectionStateSet> {
@@ -139,7 +129,7 @@ struct MatchReader {
     }
 
     private func multiport() throws(RulesetError) -> Match {
-        let (name, use) = try oneOf("--sports", "--dports", "--ports")
+        let (name, use) = try module.one(of: ["--sports", "--dports", "--ports"])
         var ranges: [ClosedRange<UInt16>] = []
         for part in use.value.text.split(separator: ",", omittingEmptySubsequences: false) {
             ranges.append(try use.value.range("port", of: part))
@@ -226,7 +216,7 @@ struct MatchReader {
     }
 
     private func recent() throws(RulesetError) -> Match {
-        let (name, use) = try oneOf("--set", "--rcheck", "--update", "--remove")
+        let (name, use) = try module.one(of: ["--set", "--rcheck", "--update", "--remove"])
         let action = RecentMatch.Action(rawValue: name) ?? .set
         let list = module["--name"]?.value.text ?? "DEFAULT"
         var match = RecentMatch(action, name: list, family: family, isNegated: use.isNegated)
@@ -300,7 +290,7 @@ struct MatchReader {
         }
         if module.has("--limit-iface-in") || module.has("--limit-iface-out") {
             match.limit =
-                try oneOf("--limit-iface-in", "--limit-iface-out").name == "--limit-iface-in"
+                try module.one(of: ["--limit-iface-in", "--limit-iface-out"]).name == "--limit-iface-in"
                 ? .ingress : .egress
         }
         return .addressType(match)
@@ -345,14 +335,14 @@ struct MatchReader {
     }
 
     private func timeToLive() throws(RulesetError) -> Match {
-        let (name, use) = try oneOf("--\(module.name)-eq", "--\(module.name)-lt", "--\(module.name)-gt")
+        let (name, use) = try module.one(of: ["--\(module.name)-eq", "--\(module.name)-lt", "--\(module.name)-gt"])
         let comparison = TimeToLiveMatch.Comparison(rawValue: String(name.suffix(2))) ?? .equal
         let value: UInt8 = try use.value.number("TTL")
         return .timeToLive(TimeToLiveMatch(comparison, value, isNegated: use.isNegated, family: family))
     }
 
     private func codePoint() throws(RulesetError) -> Negatable<UInt8> {
-        let (name, use) = try oneOf("--dscp", "--dscp-class")
+        let (name, use) = try module.one(of: ["--dscp", "--dscp-class"])
         let value = try name == "--dscp" ? use.value.number("DSCP", in: 0...63) : codePointClass(use.value)
         return Negatable(value, isNegated: use.isNegated)
     }

@@ -210,6 +210,17 @@ struct ModuleUse {
 
     subscript(_ name: String) -> Option? { options[name] }
 
+    /// The only one of these options that is given.
+    func one(of names: [String]) throws(RulesetError) -> (name: String, option: Option) {
+        let given = names.filter(has)
+        guard let name = given.first, let option = self[name], given.count == 1 else {
+            throw word.error(
+                "\(self.name) takes one of " + names.joined(separator: ", "),
+                hint: given.isEmpty ? "add one" : "leave one of them")
+        }
+        return (name, option)
+    }
+
     /// The option that a word names, whole or, as getopt takes it, by a beginning that no other has.
     func option(_ word: String, isWhole: Bool) -> RuleOption? {
         guard let known, !isWhole else { return known?[word] }

@@ -30,7 +30,7 @@ struct TargetReader {
             return .noTrack(isCT: true)
         case "TCPMSS": return .setSegmentSize(try segmentSize())
         case "DSCP":
-            let (name, option) = try one(of: ["--set-dscp", "--set-dscp-class"])
+            let (name, option) = try use.one(of: ["--set-dscp", "--set-dscp-class"])
             return .setCodePoint(
                 try name == "--set-dscp" ? option.value.number("DSCP", in: 0...63) : codePointClass(option.value))
         case "TOS": return .setTypeOfService(try typeOfServiceChange())
@@ -39,22 +39,12 @@ struct TargetReader {
         }
     }
 
-    private func one(of options: [String]) throws(RulesetError) -> (name: String, option: ModuleUse.Option) {
-        let given = options.filter(use.has)
-        guard let name = given.first, let option = use[name], given.count == 1 else {
-            throw use.word.error(
-                "\(use.name) takes one of " + options.joined(separator: ", "),
-                hint: given.isEmpty ? "add one" : "leave one of them")
-        }
-        return (name, option)
-    }
-
     // MARK: marks
 
     private static let markOptions = ["--set-xmark", "--set-mark", "--and-mark", "--or-mark", "--xor-mark"]
 
     private func mark() throws(RulesetError) -> MarkBits {
-        let (name, option) = try one(of: Self.markOptions)
+        let (name, option) = try use.one(of: Self.markOptions)
         return try Self.mark(name, option)
     }
 
@@ -74,7 +64,7 @@ struct TargetReader {
     }
 
     private func connectionMark() throws(RulesetError) -> ConnectionMarkChange {
-        let (name, option) = try one(of: Self.markOptions + ["--save-mark", "--restore-mark"])
+        let (name, option) = try use.one(of: Self.markOptions + ["--save-mark", "--restore-mark"])
         var packet = UInt32.max
         var connection = UInt32.max
         if let word = use["--mask"]?.value {
@@ -224,12 +214,12 @@ struct TargetReader {
     }
 
     private func segmentSize() throws(RulesetError) -> UInt16? {
-        let (name, option) = try one(of: ["--set-mss", "--clamp-mss-to-pmtu"])
+        let (name, option) = try use.one(of: ["--set-mss", "--clamp-mss-to-pmtu"])
         return name == "--set-mss" ? try option.value.number("segment size", in: 0...65_495) : nil
     }
 
     private func typeOfServiceChange() throws(RulesetError) -> OctetBits {
-        let (name, option) = try one(of: ["--set-tos", "--and-tos", "--or-tos", "--xor-tos"])
+        let (name, option) = try use.one(of: ["--set-tos", "--and-tos", "--or-tos", "--xor-tos"])
         if name == "--set-tos" { return try typeOfService(option.value) }
         let value: UInt8 = try option.value.number("TOS")
         switch name {
@@ -241,7 +231,7 @@ struct TargetReader {
 
     private func timeToLive() throws(RulesetError) -> Target {
         let module = use.name.lowercased()
-        let (name, option) = try one(of: ["--\(module)-set", "--\(module)-inc", "--\(module)-dec"])
+        let (name, option) = try use.one(of: ["--\(module)-set", "--\(module)-inc", "--\(module)-dec"])
         let value: UInt8 = try option.value.number("TTL")
         let change: TimeToLiveChange =
             name.hasSuffix("set") ? .set(value) : name.hasSuffix("inc") ? .increase(value) : .decrease(value)
