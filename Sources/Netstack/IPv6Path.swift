@@ -18,13 +18,7 @@ extension NetworkNamespace {
             drop(packet, reason, &context)
             return
         }
-        packet.ingress = link
-        if packet.bridge.prerouted {
-            packet.bridge.prerouted = false
-            packet.bridge.largestFragment = 0
-        } else {
-            guard hook(.prerouting, &packet, ingress: link, egress: nil, &context) else { return }
-        }
+        guard preroute(&packet, on: link, &context) else { return }
         ipv6Received(packet, on: link, &context)
     }
 

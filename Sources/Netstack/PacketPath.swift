@@ -78,16 +78,21 @@ extension NetworkNamespace {
             drop(packet, reason, &context)
             return
         }
-        packet.ingress = link
-        if packet.bridge.prerouted {
-            // The bridge has run PREROUTING for this packet (ip_sabotage_in).
-            packet.bridge.prerouted = false
-            // ip_rcv clears what IP knew of the packet: what fits leaves whole although it came in fragments.
-            packet.bridge.largestFragment = 0
-        } else {
-            guard hook(.prerouting, &packet, ingress: link, egress: nil, &context) else { return }
-        }
+        guard preroute(&packet, on: link, &context) else { return }
         ipReceived(packet, on: link, &context)
+    }
+
+    /// PREROUTING of either family; false when the packet ends there.
+    mutating func preroute(_ packet: inout Packet, on link: LinkID, _ context: inout PathContext) -> Bool {
+        packet.ingress = link
+        guard packet.bridge.prerouted else {
+            return hook(.prerouting, &packet, ingress: link, egress: nil, &context)
+        }
+        // The bridge has run PREROUTING for this packet (ip_sabotage_in).
+        packet.bridge.prerouted = false
+        // ip_rcv clears what IP knew of the packet: what fits leaves whole although it came in fragments.
+        packet.bridge.largestFragment = 0
+        return true
     }
 
     /// Checks the IPv4 header and cuts padding off; a reason when the header is not sound.

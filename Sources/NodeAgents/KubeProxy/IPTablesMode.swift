@@ -18,20 +18,6 @@ public struct IPTablesProfile: Hashable, Sendable {
     var differences: [ServicePortDifference]
 }
 
-/// How a service port looks from one node.
-struct ServicePortView: Hashable, Sendable {
-    var selection: EndpointSelection
-    /// Whether the node's own address is inside the load balancer's source ranges.
-    var rangesHoldNode = false
-}
-
-/// A view that is not the one most nodes have.
-struct ServicePortDifference: Hashable, Sendable {
-    /// The place of the port in the index.
-    var position: Int
-    var view: ServicePortView
-}
-
 /// The iptables mode of kube-proxy. Made once for a cluster and family; a node's rules are then mostly put together
 /// from parts all nodes share.
 public struct IPTablesProxy: Sendable {

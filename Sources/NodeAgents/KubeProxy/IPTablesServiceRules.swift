@@ -92,10 +92,8 @@ private struct Draft {
     // MARK: - What leads where
 
     var hasAny: Bool { view.selection.hasAny }
-    /// Whether the cluster IP leads to an endpoint for everybody allowed to use it.
-    var hasInternal: Bool { hasAny && (!port.isInternalPolicyLocal || !view.selection.local.isEmpty) }
-    /// Whether clients outside the cluster find an endpoint.
-    var hasExternal: Bool { hasAny && (!port.isExternalPolicyLocal || !view.selection.local.isEmpty) }
+    var hasInternal: Bool { view.hasInternal(port) }
+    var hasExternal: Bool { view.hasExternal(port) }
     var usesFirewall: Bool { hasAny && port.comparesSources }
 
     var internalChain: String { port.isInternalPolicyLocal ? chains.local : chains.cluster }

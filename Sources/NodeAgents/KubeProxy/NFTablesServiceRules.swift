@@ -84,10 +84,8 @@ private struct Draft {
     var rules = NFTablesServiceRules()
 
     var hasAny: Bool { view.selection.hasAny }
-    /// Whether the cluster IP leads to an endpoint for everybody allowed to use it.
-    var hasInternal: Bool { hasAny && (!port.isInternalPolicyLocal || !view.selection.local.isEmpty) }
-    /// Whether clients outside the cluster find an endpoint.
-    var hasExternal: Bool { hasAny && (!port.isExternalPolicyLocal || !view.selection.local.isEmpty) }
+    var hasInternal: Bool { view.hasInternal(port) }
+    var hasExternal: Bool { view.hasExternal(port) }
 
     func destination(_ address: IPAddress?, _ port: UInt16) -> NFTablesDestination {
         NFTablesDestination(address: address, protocol: self.port.protocol, port: port)

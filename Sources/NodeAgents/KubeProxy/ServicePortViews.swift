@@ -4,6 +4,30 @@
 internal import Addressing
 internal import Kubernetes
 
+/// How a service port looks from one node.
+struct ServicePortView: Hashable, Sendable {
+    var selection: EndpointSelection
+    /// Whether the node's own address is inside the load balancer's source ranges.
+    var rangesHoldNode = false
+
+    /// Whether the cluster IP leads to an endpoint for everybody allowed to use it.
+    func hasInternal(_ port: ProxiedServicePort) -> Bool {
+        selection.hasAny && (!port.isInternalPolicyLocal || !selection.local.isEmpty)
+    }
+
+    /// Whether clients outside the cluster find an endpoint.
+    func hasExternal(_ port: ProxiedServicePort) -> Bool {
+        selection.hasAny && (!port.isExternalPolicyLocal || !selection.local.isEmpty)
+    }
+}
+
+/// A view that is not the one most nodes have.
+struct ServicePortDifference: Hashable, Sendable {
+    /// The place of the port in the index.
+    var position: Int
+    var view: ServicePortView
+}
+
 /// The views of all ports of an index.
 struct ServicePortViews: Sendable {
     /// Per service port the view from a node that has no endpoint, no hint and no source range of its own.
