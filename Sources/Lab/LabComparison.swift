@@ -46,14 +46,20 @@ package struct LabRunner {
         for id in simulator.everyNamespace {
             taps.append(try PacketTap(namespace: script.names[id], owner: simulator.name(of: id)))
         }
-        // The kernel begins to stamp packets a moment after it was asked to (net_enable_timestamp).
-        loop.run(for: 50_000_000)
+    }
+
+    /// What a comparison of several flows found.
+    package struct Result {
+        /// How many flows, from the first, were equal.
+        package var equalFlows: Int
+        /// Of all flows up to the first that was not.
+        package var comparison: FrameComparison
     }
 
     /// Builds a lab, runs the flows in both worlds, and removes the lab. The simulator must not have run.
     package static func compare(
         _ flows: [LabFlow], in simulator: inout Simulator, prefix: String
-    ) throws(LabError) -> FrameComparison {
+    ) throws(LabError) -> Result {
         let script = try LabScript(&simulator, prefix: prefix)
         let build = try LabBuild(script)
         defer { build.remove() }
@@ -71,14 +77,16 @@ package struct LabRunner {
 
     /// Runs the flows one after the other. What happened before is not part of it.
     package mutating func run(_ flows: [LabFlow]) throws(LabError) -> RealRecording {
-        for tap in taps { _ = tap.drain(since: 0) }
+        loop.run(for: PacketTap.handOver)
+        _ = drain(since: 0)
         var recording = RealRecording()
         let start = realTime()
         for flow in flows {
             let request = flow.request
             let real = RealRequest(
                 destination: SocketAddress(request.destination, request.port ?? 0), protocol: request.protocol,
-                host: request.host, payload: request.payload, timeout: request.timeout)
+                host: request.host, payload: request.payload, timeToLive: request.timeToLive,
+                timeout: request.timeout)
             let began = realTime() - start
             try withNetworkNamespace(script.names[request.source]) { () throws(LabError) in loop.begin(real) }
             let outcome = loop.finishClient(within: request.timeout)
@@ -87,8 +95,13 @@ package struct LabRunner {
             if Interruption.isRequested { throw LabError("interrupted") }
         }
         recording.end = realTime() - start
-        recording.frames = taps.flatMap { $0.drain(since: start) }
+        loop.run(for: PacketTap.handOver)
+        recording.frames = drain(since: start)
         return recording
+    }
+
+    private mutating func drain(since start: Int64) -> [TappedFrame] {
+        taps.indices.flatMap { taps[$0].drain(since: start) }
     }
 }
 
@@ -96,7 +109,7 @@ extension Simulator {
     /// Runs flows at the instants real ones began and compares all frames. The simulator must not have run.
     package mutating func compare(
         _ flows: [LabFlow], with real: RealRecording, fixedPorts: Set<UInt16>
-    ) -> FrameComparison {
+    ) -> LabRunner.Result {
         var chosen: [[Int]] = []
         var best: FrameComparison?
         for number in flows.indices {
@@ -118,9 +131,10 @@ extension Simulator {
                 script = RuleChoices.next(after: run.made)
             }
             chosen.append(bestScript)
-            if best?.isEqual == false { break }
+            if let best, !best.isEqual { return LabRunner.Result(equalFlows: number, comparison: best) }
         }
-        return best ?? FrameComparison(simulated: [], real: [], fixedPorts: [])
+        let all = best ?? FrameComparison(simulated: [], real: [], fixedPorts: [])
+        return LabRunner.Result(equalFlows: flows.count, comparison: all)
     }
 
     private mutating func replay(

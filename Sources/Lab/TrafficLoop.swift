@@ -11,6 +11,8 @@ package struct RealRequest: Sendable {
     package var `protocol`: IPProtocol
     package var host: String
     package var payload: [UInt8]
+    /// IP_TTL; nil for the machine's default.
+    package var timeToLive: UInt8?
     /// How long the client waits, in nanoseconds.
     package var timeout: Int64
 }
@@ -79,6 +81,13 @@ package struct TrafficLoop {
             // Errors are to be heard at once.
             var yes: Int32 = 1
             setsockopt(descriptor, Int32(IPPROTO_IP), IP_RECVERR, &yes, socklen_t(MemoryLayout<Int32>.size))
+        }
+        if let hops = request.timeToLive {
+            var number = Int32(hops)
+            let (level, option) =
+                family == .ipv4
+                ? (Int32(IPPROTO_IP), IP_TTL) : (Int32(IPPROTO_IPV6), IPV6_UNICAST_HOPS)
+            setsockopt(descriptor, level, option, &number, socklen_t(MemoryLayout<Int32>.size))
         }
         let end = request.protocol == .icmp ? SocketAddress(request.destination.address, 0) : request.destination
         let isConnected = end.withSocketAddress { connect(descriptor, $0, $1) == 0 }

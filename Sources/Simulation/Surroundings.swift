@@ -2,6 +2,7 @@
 // answers on which port.
 
 package import Addressing
+package import Kubernetes
 package import Netstack
 
 /// A socket a real server has to stand in for.
@@ -54,6 +55,17 @@ extension Simulator {
             let octets = context.recording.octets[frame.offset..<frame.offset + frame.length]
             let name = names[LinkPeer(namespace: frame.namespace, link: frame.link)] ?? ""
             return (name, frame.direction == .ingress, frame.time, Array(octets))
+        }
+    }
+}
+
+extension FlowSource {
+    /// The namespace a source is in.
+    package var owner: NamespaceOwner {
+        switch self {
+        case .pod(let key): .pod(key)
+        case .node(let name): .node(name)
+        case .host(let name): .host(name)
         }
     }
 }
