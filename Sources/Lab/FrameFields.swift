@@ -174,7 +174,10 @@ struct FrameReader {
         let bits = segment[start + 13]
         let header = min(segment.count, Int(segment[start + 12] >> 4) * 4)
         add(prefix + "tcp.flags", String("FSRPAUEC".enumerated().filter { bits >> $0.offset & 1 == 1 }.map(\.element)))
-        add(prefix + "tcp.sequence", relative(long(segment, start + 4)))
+        let sequence = long(segment, start + 4)
+        // A SYN begins a connection: its number is one that was noted, or belongs to one no tap ever saw (in a quote).
+        let isKnown = bits & 2 == 0 || initialSequences.contains(sequence)
+        add(prefix + "tcp.sequence", isKnown ? relative(sequence) : "drawn")
         add(prefix + "tcp.acknowledgment", relative(long(segment, start + 8)))
         add(prefix + "tcp.window", word(segment, start + 14))
         for (kind, value) in options(segment, start + 20, start + header) {

@@ -26,8 +26,8 @@ struct PacketTap {
     /// The block the kernel fills next.
     private var block = 0
 
-    private static let blockSize = 1 << 19
-    private static let blockCount = 8
+    private static let blockSize = 1 << 17
+    private static let blockCount = 32
     /// After this long a block is handed over although it is not full.
     static let handOver: Int64 = 20_000_000
 
@@ -52,11 +52,13 @@ struct PacketTap {
                 let ring = mmap(
                     nil, Self.blockSize * Self.blockCount, PROT_READ | PROT_WRITE, MAP_SHARED, socket, 0),
                 ring != MAP_FAILED,
-                withUnsafePointer(to: &address, { pointer in
-                    pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                        bind(socket, $0, socklen_t(MemoryLayout<sockaddr_ll>.size))
-                    }
-                }) == 0
+                withUnsafePointer(
+                    to: &address,
+                    { pointer in
+                        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                            bind(socket, $0, socklen_t(MemoryLayout<sockaddr_ll>.size))
+                        }
+                    }) == 0
             else { throw LabError("cannot open a packet socket: \(lastError())") }
             return (socket, ring, interfaces())
         }

@@ -13,8 +13,6 @@ package struct RealRequest: Sendable {
     package var payload: [UInt8]
     /// IP_TTL; nil for the machine's default.
     package var timeToLive: UInt8?
-    /// How long the client waits, in nanoseconds.
-    package var timeout: Int64
 }
 
 /// How a real flow ended.
@@ -37,7 +35,8 @@ package struct TrafficLoop {
     }
 
     private var roles: [(descriptor: Int32, role: Role)] = []
-    private var outcome: RealOutcome?
+    /// How the client fared; nil while it is at work.
+    package private(set) var outcome: RealOutcome?
 
     package init() {}
 
@@ -109,24 +108,11 @@ package struct TrafficLoop {
         }
     }
 
-    /// Lets everybody work until the client has its outcome, and ends the client.
-    package mutating func finishClient(within timeout: Int64) -> RealOutcome {
-        let end = monotonicTime() + timeout
-        while outcome == nil, monotonicTime() < end, !Interruption.isRequested { turn(until: end) }
+    /// Ends the client and says how it fared; it timed out when it had no outcome yet.
+    package mutating func endClient() -> RealOutcome {
         for entry in roles where entry.role.isClient { close(entry.descriptor) }
         roles.removeAll { $0.role.isClient }
         return outcome ?? .timedOut
-    }
-
-    /// Lets the servers work for a while.
-    package mutating func run(for duration: Int64) {
-        let end = monotonicTime() + duration
-        while monotonicTime() < end, !Interruption.isRequested { turn(until: end) }
-    }
-
-    /// Lets the servers work until the process is told to stop.
-    package mutating func runForever() {
-        while !Interruption.isRequested { turn(until: .max) }
     }
 
     private mutating func fail(_ descriptor: Int32) {
@@ -141,7 +127,8 @@ package struct TrafficLoop {
 
     // MARK: the loop
 
-    private mutating func turn(until end: Int64) {
+    /// Lets everybody work who can, or waits at most until an instant of the monotonic clock.
+    package mutating func turn(until end: Int64) {
         var polled = roles.map { entry in
             pollfd(fd: entry.descriptor, events: entry.role.isConnecting ? Int16(POLLOUT) : Int16(POLLIN), revents: 0)
         }

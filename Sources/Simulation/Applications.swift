@@ -7,6 +7,7 @@ internal import Netstack
 
 /// What an application waits for.
 enum ApplicationTimer: Sendable {
+    case request(NamespaceID, SocketID, [UInt8], cause: UInt32)
     case respond(NamespaceID, SocketID, cause: UInt32)
     case close(NamespaceID, SocketID, cause: UInt32)
     case echo(NamespaceID, SocketID, [UInt8], to: SocketAddress, cause: UInt32)
@@ -29,6 +30,8 @@ enum Application: Sendable {
 
 /// The pauses applications make.
 enum ApplicationDelay {
+    /// From an open connection to the request.
+    static let request: Nanoseconds = 100_000
     /// From a complete request to the response.
     static let response: Nanoseconds = 100_000
     /// From the last octet sent, or the peer's FIN, to close().

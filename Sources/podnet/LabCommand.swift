@@ -19,7 +19,8 @@ struct LabCommand: ParsableCommand {
             another). The machine's own links, rules and settings are not touched. A lab that was interrupted is \
             removed by the next lab command.
             """,
-        subcommands: [LabUp.self, LabExec.self, LabDown.self, LabCompare.self, LabScriptCommand.self, LabCheck.self,
+        subcommands: [
+            LabUp.self, LabExec.self, LabDown.self, LabCompare.self, LabScriptCommand.self, LabCheck.self,
             LabServe.self,
         ])
 }
@@ -149,6 +150,7 @@ struct LabCompare: ParsableCommand {
     @Argument(help: "Where the request starts.") var source: String
     @Argument(help: "What it asks for.") var destination: String
     @Option(help: "How often to ask, one request after the other.") var count = 1
+    @Flag(help: "Where worlds differ, print all frames of both.") var frames = false
     @OptionGroup var flow: FlowOptions
     @OptionGroup var lab: LabOptions
     @OptionGroup var cluster: ClusterOptions
@@ -170,7 +172,7 @@ struct LabCompare: ParsableCommand {
         } catch {
             throw noLab(error)
         }
-        print(comparison.text, terminator: "")
+        print(comparison.text(showingFrames: frames), terminator: "")
         let verdict = comparison.isEqual ? "equal" : "\(comparison.differences.count) interfaces differ"
         print("\(verdict): \(comparison.frames) frames on \(comparison.interfaces) interfaces")
         if !comparison.isEqual { throw ExitCode(1) }
@@ -193,7 +195,7 @@ struct LabServe: ParsableCommand {
             }
             do throws(LabError) { try loop.serve(server) } catch { throw noLab(error) }
         }
-        loop.runForever()
+        while !Interruption.isRequested { loop.turn(until: .max) }
     }
 }
 
@@ -209,6 +211,7 @@ struct LabCheck: ParsableCommand {
     @Option(help: "How many clusters to draw.") var random = 0
     @Option(help: "How many flows to send through each.") var flows = 6
     @Option(help: "The first seed.") var seed: UInt64 = 1
+    @Flag(help: "Where worlds differ, print all frames of both.") var frames = false
     @Flag(help: "Print the drawn clusters and flows instead of running them.") var show = false
     @Option(name: [.customShort("f"), .customLong("filename")], help: "Topologies whose flows to run.")
     var paths: [String] = []
@@ -269,7 +272,7 @@ struct LabCheck: ParsableCommand {
         }
         different += 1
         print("\(place): \(flows[result.equalFlows].name) differs (after \(result.equalFlows) equal flows)")
-        print(result.comparison.text, terminator: "")
+        print(result.comparison.text(showingFrames: frames), terminator: "")
     }
 
     /// The flows a topology's comments say to try.
