@@ -29,6 +29,14 @@ public struct Sysctls: Sendable, Hashable {
     public var tcpSynLinearTimeouts = 4
     /// net.ipv4.tcp_retries2
     public var tcpRetries2 = 15
+    /// net.ipv4.tcp_rmem
+    public var tcpReceiveMemory = TCPReceiveMemory(minimum: 4096, initial: 131_072, maximum: 33_554_432)
+    /// net.ipv4.tcp_keepalive_time, in seconds
+    public var tcpKeepaliveTime = 7200
+    /// net.ipv4.tcp_keepalive_intvl, in seconds
+    public var tcpKeepaliveInterval = 75
+    /// net.ipv4.tcp_keepalive_probes
+    public var tcpKeepaliveProbes = 9
     /// net.ipv4.ip_local_port_range
     public var localPortRange: ClosedRange<UInt16> = 32768...60999
     /// net.netfilter.nf_conntrack_max
@@ -65,6 +73,12 @@ public struct Sysctls: Sendable, Hashable {
     /// Sets one by its name; false when podnet does not model it, nil when the value is not a number in its range.
     /// Of the settings an interface can have, only `all` is modelled.
     public mutating func set(_ name: String, to text: String) -> Bool? {
+        if name == "net.ipv4.tcp_rmem" {
+            let sizes = text.split(whereSeparator: { $0 == " " || $0 == "\t" }).compactMap { Int($0) }
+            guard sizes.count == 3, sizes.allSatisfy({ (256...Int(Int32.max)).contains($0) }) else { return nil }
+            tcpReceiveMemory = TCPReceiveMemory(minimum: sizes[0], initial: sizes[1], maximum: sizes[2])
+            return true
+        }
         guard let number = Int(text) else {
             return Sysctls.names.contains(name) ? nil : false
         }
@@ -91,6 +105,9 @@ public struct Sysctls: Sendable, Hashable {
         case "net.ipv6.conf.all.hop_limit": return count(\.defaultHopLimit, 1...255)
         case "net.ipv4.tcp_syn_retries": return count(\.tcpSynRetries, 1...127)
         case "net.ipv4.tcp_syn_linear_timeouts": return count(\.tcpSynLinearTimeouts, 0...127)
+        case "net.ipv4.tcp_keepalive_time": return count(\.tcpKeepaliveTime, 1...32_767)
+        case "net.ipv4.tcp_keepalive_intvl": return count(\.tcpKeepaliveInterval, 1...32_767)
+        case "net.ipv4.tcp_keepalive_probes": return count(\.tcpKeepaliveProbes, 1...127)
         case "net.ipv4.tcp_retries2": return count(\.tcpRetries2, 0...255)
         case "net.netfilter.nf_conntrack_max": return count(\.connectionTrackingMax, 0...Int(Int32.max))
         case "net.netfilter.nf_conntrack_tcp_be_liberal": return flag(\.connectionTrackingIsLiberal)
@@ -124,7 +141,9 @@ public struct Sysctls: Sendable, Hashable {
             "net.ipv4.conf.all.accept_local", "net.ipv4.conf.all.arp_announce", "net.ipv4.conf.all.arp_ignore",
             "net.ipv4.conf.all.forwarding", "net.ipv4.conf.all.route_localnet",
             "net.ipv4.conf.all.rp_filter", "net.ipv4.conf.all.send_redirects", "net.ipv4.icmp_echo_ignore_all",
-            "net.ipv4.ip_default_ttl", "net.ipv4.ip_forward", "net.ipv4.tcp_retries2",
+            "net.ipv4.ip_default_ttl", "net.ipv4.ip_forward", "net.ipv4.tcp_keepalive_intvl",
+            "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_retries2",
+            "net.ipv4.tcp_rmem",
             "net.ipv4.tcp_syn_linear_timeouts", "net.ipv4.tcp_syn_retries", "net.ipv4.vs.conn_reuse_mode",
             "net.ipv4.vs.conntrack", "net.ipv4.vs.expire_nodest_conn", "net.ipv4.vs.expire_quiescent_template",
             "net.ipv6.conf.all.forwarding",

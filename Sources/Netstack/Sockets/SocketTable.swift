@@ -82,10 +82,21 @@ public struct SocketTable: Sendable {
             if case .tcp(let connection) = sockets[id.index].kind { return connection }
             return nil
         }
-        set {
-            guard let newValue, case .tcp(let old) = sockets[id.index].kind else { return }
-            unsettled += (newValue.isUnsettled ? 1 : 0) - (old.isUnsettled ? 1 : 0)
-            sockets[id.index].kind = .tcp(newValue)
+        _modify {
+            // Taken out while it changes, so that its arrays are not copied.
+            var connection: TCPConnection?
+            if case .tcp(let present) = sockets[id.index].kind {
+                connection = present
+                sockets[id.index].kind = .closed
+                unsettled -= present.isUnsettled ? 1 : 0
+            }
+            defer {
+                if let connection {
+                    unsettled += connection.isUnsettled ? 1 : 0
+                    sockets[id.index].kind = .tcp(connection)
+                }
+            }
+            yield &connection
         }
     }
 
