@@ -161,7 +161,7 @@ public struct Simulator: ~Copyable {
             build(id)
             namespaces[Int(places[id.index])].receive(packet, on: link, &context)
         case .application(let timer): applicationTimer(timer)
-        case .giveUp(let flow): giveUp(flow: flow)
+        case .giveUp(let flow, let request): giveUp(flow: flow, request: request)
         }
         settle()
         return true

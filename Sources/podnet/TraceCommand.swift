@@ -83,49 +83,6 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
     case text, json
 }
 
-/// How a client asks.
-struct FlowOptions: ParsableArguments {
-    @Option(help: "tcp, udp or icmp.") var `protocol` = "tcp"
-    @Option(help: "How long the client waits for an answer, for example 4s or 500ms.") var timeout = "4s"
-
-    private var transport: IPProtocol? {
-        IPProtocol(`protocol`.lowercased()).flatMap { [.tcp, .udp, .icmp].contains($0) ? $0 : nil }
-    }
-
-    private var wait: Nanoseconds? { nanoseconds(duration: timeout).flatMap { $0 > 0 ? $0 : nil } }
-
-    func validate() throws {
-        guard transport != nil else {
-            throw ValidationError("--protocol takes tcp, udp or icmp, not '\(`protocol`)'.")
-        }
-        guard wait != nil else {
-            throw ValidationError("--timeout takes a duration such as 4s or 500ms, not '\(timeout)'.")
-        }
-    }
-
-    /// The request two spellings stand for. Unknown names end the program.
-    func request(
-        from source: String, to destination: String, in cluster: Cluster, namespace: String,
-        _ simulator: inout Simulator
-    ) throws -> FlowRequest {
-        guard let transport, let wait else { throw ExitCode.validationFailure }
-        do {
-            let ends = FlowEnds(cluster.objects, namespace: namespace)
-            let from = try ends.source(source)
-            let to = try ends.destination(destination, protocol: transport, from: from)
-            if !to.note.isEmpty { printError("podnet: \(to.note)") }
-            guard let id = simulator.namespaceID(of: from.owner) else {
-                throw wrongInput("\(from) has no network: it is not running", hint: "podnet get pods -o wide shows it")
-            }
-            let host = to.hostName.isEmpty ? nil : to.hostName
-            return FlowRequest(
-                from: id, to: to.address, port: to.port, protocol: transport, host: host, timeout: wait)
-        } catch let error as FlowEndError {
-            throw wrongInput(error.message, hint: error.hint)
-        }
-    }
-}
-
 extension FlowSource {
     /// The namespace the source is in.
     var owner: NamespaceOwner {
