@@ -30,6 +30,8 @@ package enum Timer: Hashable, Sendable, BitwiseCopyable {
     case neighbor(LinkID, IPAddress, generation: UInt32)
     /// Retransmission and probes of what a TCP socket has sent and nobody acknowledged.
     case transport(SocketID)
+    /// An application that writes to a TCP socket goes on.
+    case writing(SocketID)
     /// An acknowledgment a TCP socket owes.
     case delayedAcknowledgment(SocketID)
     /// A TCP connection may have been idle for long.
@@ -53,6 +55,8 @@ package struct SocketEvent: Sendable {
         /// A listener made `socket` for a new connection; its application is the listener's.
         case accepted(listener: SocketID)
         case received([UInt8])
+        /// What was sent has been taken: a blocking write returns.
+        case written
         /// A datagram with its sender.
         case datagram([UInt8], from: SocketAddress, to: IPAddress)
         /// The peer sent FIN.

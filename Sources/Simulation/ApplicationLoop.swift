@@ -106,6 +106,9 @@ extension Simulator {
             guard isComplete else { return }
             schedule(
                 .respond(event.namespace, event.socket, cause: event.packet), after: ApplicationDelay.response)
+        case .written:
+            guard let cause = connection.closesBecauseOf else { return }
+            schedule(.close(event.namespace, event.socket, cause: cause), after: ApplicationDelay.close)
         case .endOfStream:
             schedule(.close(event.namespace, event.socket, cause: event.packet), after: ApplicationDelay.close)
         case .failed: applications[key] = nil
@@ -207,12 +210,12 @@ extension Simulator {
             let key = ApplicationSocket(namespace: id, socket: socket)
             guard case .httpConnection(var connection) = applications[key] else { return }
             let (answer, keepsOpen) = connection.takeAnswer()
+            connection.closesBecauseOf = keepsOpen ? nil : cause
             applications[key] = .httpConnection(connection)
             context.actBecause(of: cause)
             withNamespace(id) { namespace, context in
                 namespace.send(socket, answer, &context)
             }
-            if !keepsOpen { schedule(.close(id, socket, cause: cause), after: ApplicationDelay.close) }
         case .ask(let flow): askAgain(flow)
         case .close(let id, let socket, let cause):
             context.actBecause(of: cause)

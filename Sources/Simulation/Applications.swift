@@ -42,6 +42,8 @@ struct HTTPConnection: Sendable {
     private(set) var request: HTTP.Request?
     /// Octets of the body yet to come.
     private var missing = 0
+    /// Once the answer is written the server closes, because of this packet; nil while it keeps the connection.
+    var closesBecauseOf: UInt32?
 
     init(answer: Answer) { self.answer = answer }
 

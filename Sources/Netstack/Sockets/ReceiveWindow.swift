@@ -54,7 +54,7 @@ struct ReceiveWindow: Sendable {
         let memory = sysctls.tcpReceiveMemory
         buffer = memory.initial
         mostBuffer = memory.maximum
-        clamp = memory.initial / 2
+        clamp = memory.initial / 2 - max(Int(segmentSize) - 12, 1)
         let size = max(Int(segmentSize) - (answersTimestamps ? 12 : 0), 1)
         let most = min(memory.initial / 2, 65_535)
         offered = size > most ? most : most / size * size
@@ -71,7 +71,7 @@ struct ReceiveWindow: Sendable {
     /// The memory a segment takes. One that was cut from a larger buffer has a buffer of its own; one that left alone
     /// has a head beside its octets.
     static func memory(of payload: Int, wasCut: Bool) -> Int {
-        guard wasCut else { return payload + 868 }
+        guard wasCut else { return payload + 832 }
         let needed = payload + 66 + 128 + 320
         var size = 512
         while size < needed { size *= 2 }
@@ -119,7 +119,7 @@ struct ReceiveWindow: Sendable {
     mutating func arrived(_ payload: Int, isInOrder: Bool, wasCut: Bool) -> Bool {
         let memory = Self.memory(of: payload, wasCut: wasCut)
         held += memory
-        if isInOrder, payload >= segmentSize {
+        if payload >= segmentSize {
             if payload != segmentSize {
                 share = max(payload * 256 / memory, 1)
                 clamp = data(in: buffer)
@@ -147,6 +147,14 @@ struct ReceiveWindow: Sendable {
         }
         guard step > 0 else { return false }
         target += min(room, max(step, 2 * payload))
+        return true
+    }
+
+    /// A lone FIN joined what waits for missing octets: it takes no memory, and the window grows all the same.
+    mutating func endJoined() -> Bool {
+        let room = min(clamp, data(in: buffer - held)) - target
+        guard room > 0 else { return false }
+        target += min(room, 2 * advertised)
         return true
     }
 

@@ -62,6 +62,7 @@ extension TCPConnection {
     }
 
     private mutating func burst(of octets: Int, _ available: Int, at now: Nanoseconds) -> [SegmentToSend] {
+        bursts &+= 1
         var result: [SegmentToSend] = []
         var rest = octets
         while rest > 0 {
@@ -80,7 +81,6 @@ extension TCPConnection {
     /// Counts a segment as sent.
     private mutating func send(_ length: Int, fin: Bool, at now: Nanoseconds) -> SegmentToSend {
         let start = next
-        if sent.isEmpty || sent.last?.sentAt != now { bursts &+= 1 }
         next &+= UInt32(length) &+ (fin ? 1 : 0)
         if length > 0, length < segmentSize { smallEnd = next }
         if fin {
@@ -88,7 +88,7 @@ extension TCPConnection {
             state = state == .established ? .finWait1 : .lastAck
         }
         let wasEmpty = sent.isEmpty
-        sent.append(SentSegment(start: start, end: next, sentAt: now, burst: bursts))
+        sent.append((start, next), burst: bursts, at: now)
         congestion.sent()
         if length > 0 { lastSent = now }
         if !setLossProbe(at: now, afterSending: true), wasEmpty || timer == nil {

@@ -8,6 +8,8 @@ struct SentSegment: BitwiseCopyable, Sendable {
     /// The number behind it, a FIN counted.
     var end: UInt32
     var sentAt: Nanoseconds
+    /// Counts transmissions, since many leave at one instant.
+    var order: UInt32
     /// Segments that left as one buffer share a number.
     var burst: UInt32
     /// The peer has it, out of order (SACK).
@@ -40,9 +42,7 @@ struct AcknowledgedSegments {
 
 extension SentSegment {
     /// Order of sending (tcp_rack_sent_after).
-    func left(after other: SentSegment) -> Bool {
-        sentAt > other.sentAt || sentAt == other.sentAt && isBefore(other.end, end)
-    }
+    func left(after other: SentSegment) -> Bool { isBefore(other.order, order) }
 }
 
 /// The segments under way, oldest first.
@@ -53,6 +53,7 @@ struct SentSegments: Sendable {
     private(set) var arrived = 0
     private(set) var lost = 0
     private(set) var underWayAgain = 0
+    private var transmissions: UInt32 = 0
 
     var count: Int { segments.count - head }
     var isEmpty: Bool { count == 0 }
@@ -63,7 +64,12 @@ struct SentSegments: Sendable {
 
     subscript(_ index: Int) -> SentSegment { segments[head + index] }
 
-    mutating func append(_ segment: SentSegment) { segments.append(segment) }
+    /// A segment leaves for the first time.
+    mutating func append(_ range: (start: UInt32, end: UInt32), burst: UInt32, at now: Nanoseconds) {
+        transmissions &+= 1
+        segments.append(
+            SentSegment(start: range.start, end: range.end, sentAt: now, order: transmissions, burst: burst))
+    }
 
     private mutating func uncount(_ segment: SentSegment) {
         if segment.hasArrived { arrived -= 1 }
@@ -137,6 +143,8 @@ struct SentSegments: Sendable {
     /// A segment leaves again.
     mutating func sendAgain(_ index: Int, at now: Nanoseconds) {
         let place = head + index
+        transmissions &+= 1
+        segments[place].order = transmissions
         segments[place].sentAt = now
         segments[place].wasSentAgain = true
         if segments[place].isLost || segments[place].isUnderWayAgain {

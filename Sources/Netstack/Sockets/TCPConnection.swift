@@ -77,6 +77,8 @@ struct TCPConnection: Sendable {
     var backlog: [TCPHeader] = []
     /// The application is still at work on what it sends.
     var isOwned = false
+    /// It waits to hear that its octets were taken.
+    var reportsWritten = false
     /// Something remains to be done when everything of this instant has arrived.
     var isDeferred = false
 
@@ -96,7 +98,9 @@ struct TCPConnection: Sendable {
     }
 
     /// Something is to come yet: an acknowledgment of what was sent, or one that is owed.
-    var isUnsettled: Bool { underWay > 0 || !sendBuffer.isEmpty || acknowledgments.isOwed || isDeferred }
+    var isUnsettled: Bool {
+        underWay > 0 || !sendBuffer.isEmpty || acknowledgments.isOwed || isDeferred || isOwned
+    }
 
     /// Octets under way, SYN and FIN counted as one each.
     var underWay: UInt32 { next &- unacknowledged }

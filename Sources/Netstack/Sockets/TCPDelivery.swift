@@ -43,16 +43,14 @@ extension NetworkNamespace {
         }
     }
 
-    /// Everything of this instant has arrived: acknowledgments that waited are taken, and the application reads.
+    /// Everything of this instant has arrived: the application reads.
     package mutating func finishDeferred(_ id: SocketID, _ context: inout PathContext) {
         guard sockets[tcp: id] != nil else { return }
         sockets[tcp: id]?.isDeferred = false
         context.cause = 0
-        workOff(id, &context)
         handOver(id, &context)
         guard let connection = sockets[tcp: id] else { return }
         if connection.acknowledgments.compressesDuplicates { sendAcknowledgment(id, &context) }
-        if connection.isOwned, connection.sent.isEmpty { sockets[tcp: id]?.isOwned = false }
     }
 
     /// The application reads all there is (tcp_recvmsg).
@@ -105,10 +103,13 @@ extension TCPConnection {
         let isPush = header.flags.contains(.psh)
         let wasCut = !isPush || acknowledgments.lastArrival == now
         if isBefore(expected, segment.sequence) {
+            let joins = payload.isEmpty && outOfOrder.segments.last?.end == segment.sequence
             if outOfOrder.insert(segment), usesSACK {
-                if receiving.arrived(payload.count, isInOrder: false, wasCut: wasCut) {
-                    acknowledgments.windowGrew()
-                }
+                let grew =
+                    joins
+                    ? receiving.endJoined()
+                    : receiving.arrived(payload.count, isInOrder: false, wasCut: wasCut)
+                if grew { acknowledgments.windowGrew() }
             }
             acknowledgments.owe()
             return false
@@ -164,7 +165,7 @@ extension TCPConnection {
 
     /// The application has read everything. True when the peer should hear of it.
     mutating func wasRead(_ octets: Int, at now: Nanoseconds) -> Bool {
-        receiving.wasRead(octets, waiting: outOfOrder.segments.count, at: now)
+        receiving.wasRead(octets, waiting: outOfOrder.segments.count { !$0.octets.isEmpty }, at: now)
         return acknowledgments.actsAfterReading(receiving, expected: expected)
             || receiving.opensMuch(expected: expected, scale: windowScale)
     }

@@ -162,31 +162,28 @@ extension NetworkNamespace {
         if isBare, header.sequence == expected, sockets[tcp: id]?.isOwned == true {
             // The application is at work on this socket: the acknowledgment waits for it (tcp_add_backlog).
             sockets[tcp: id]?.park(header)
-            deferWork(id, &context)
             return
         }
-        workOff(id, &context)
-        sockets[tcp: id]?.isOwned = false
+        releaseFromOwner(id, &context)
+        guard sockets[tcp: id] != nil else { return }
         take(header, payload, at: id, &context)
     }
 
     /// One segment of an open connection: what it acknowledges, what it brings, what may be sent now.
-    private mutating func take(
+    mutating func take(
         _ header: TCPHeader, _ payload: [UInt8], at id: SocketID, _ context: inout PathContext
     ) {
+        guard let state = sockets[tcp: id]?.state else { return }
         let sendsNewDataFirst = acknowledged(header, hasPayload: !payload.isEmpty, at: id, &context)
         guard sockets[tcp: id] != nil else { return }
         receive(payload, header, at: id, &context)
+        if state == .finWait2, sockets[tcp: id]?.state == .timeWait {
+            sendTimeWaitAcknowledgment(id, &context)
+            return
+        }
         if sendsNewDataFirst { sendNewData(id, &context) }
         sendPending(id, &context)
         respond(id, &context)
-    }
-
-    /// Takes the acknowledgments that waited for the application (__release_sock).
-    mutating func workOff(_ id: SocketID, _ context: inout PathContext) {
-        guard let backlog = sockets[tcp: id]?.backlog, !backlog.isEmpty else { return }
-        sockets[tcp: id]?.backlog.removeAll()
-        for header in backlog where sockets[tcp: id] != nil { take(header, [], at: id, &context) }
     }
 
     /// tcp_ack and what follows for the state. True when new data goes before what is sent again.
@@ -300,17 +297,6 @@ extension TCPConnection {
             windowUpdate = header.sequence
             peerWindow = UInt32(header.window) << peerWindowScale
             largestPeerWindow = max(largestPeerWindow, peerWindow)
-        }
-    }
-
-    /// Keeps an acknowledgment for later; one that only says more than the last takes its place (tcp_add_backlog).
-    mutating func park(_ header: TCPHeader) {
-        if let last = backlog.last, last.options == header.options, last.flags == header.flags,
-            last.sequence == header.sequence
-        {
-            backlog[backlog.count - 1] = header
-        } else {
-            backlog.append(header)
         }
     }
 

@@ -49,8 +49,8 @@ extension NetworkNamespace {
     package mutating func send(_ id: SocketID, _ octets: [UInt8], _ context: inout PathContext) {
         guard sockets[tcp: id]?.wantsClose == false else { return }
         sockets[tcp: id]?.sendBuffer.append(octets)
-        sockets[tcp: id]?.isOwned = true
-        sendPending(id, &context)
+        sockets[tcp: id]?.reportsWritten = true
+        sendAsOwner(id, &context)
     }
 
     /// Ends the application's side of a connection: FIN once everything is sent.
@@ -64,6 +64,7 @@ extension NetworkNamespace {
             sockets.remove(id)
         case .synReceived, .established, .closeWait:
             sockets[tcp: id]?.wantsClose = true
+            releaseFromOwner(id, &context)
             sendPending(id, &context)
         default: break
         }
@@ -194,6 +195,7 @@ extension NetworkNamespace {
     /// Sends what the windows allow: first what was lost, then new data and FIN (tcp_xmit_retransmit_queue,
     /// tcp_write_xmit).
     mutating func sendPending(_ id: SocketID, _ context: inout PathContext) {
+        if sockets[tcp: id]?.isOwned == true { return }
         while let burst = sockets[tcp: id]?.nextLost(at: context.now), !burst.isEmpty {
             sendAgain(burst, id, &context)
         }
@@ -213,7 +215,7 @@ extension NetworkNamespace {
         armTimer(id, &context)
     }
 
-    private mutating func sendData(
+    mutating func sendData(
         _ segment: SegmentToSend, _ id: SocketID, isRetransmission: Bool, _ context: inout PathContext
     ) {
         guard let first = sockets[tcp: id]?.unacknowledged else { return }

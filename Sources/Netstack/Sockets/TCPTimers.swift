@@ -9,6 +9,7 @@ extension NetworkNamespace {
         switch timer {
         case .neighbor(let link, let address, let generation): neighborTimer(link, address, generation, &context)
         case .transport(let socket): transportTimer(socket, &context)
+        case .writing(let socket): ownerGoesOn(socket, &context)
         case .delayedAcknowledgment(let socket): delayedAcknowledgmentTimer(socket, &context)
         case .keepalive(let socket): keepaliveTimer(socket, &context)
         case .timeWait(let socket, let generation):
@@ -42,7 +43,6 @@ extension NetworkNamespace {
             return
         }
         sockets[tcp: id]?.timer = nil
-        sockets[tcp: id]?.isOwned = false
         switch timer.kind {
         case .retransmission: retransmissionTimer(id, &context)
         case .lossProbe: lossProbeTimer(id, &context)
