@@ -235,6 +235,7 @@ import Wire
         peer.application { $0.send(peer.socket, [UInt8](repeating: 1, count: 2500), &$1) }
         #expect(peer.takeAnswers() == ["A 1 1 1000"])
         peer.send(.ack, sequence: 1, acknowledgment: 1001, window: 0)
+        peer.harness.advance(seconds(0.001))
         #expect(peer.takeAnswers().isEmpty)
         peer.send(.ack, sequence: 1, acknowledgment: 1001, window: 4000)
         #expect(peer.takeAnswers() == ["A 1001 1 1460", "PA 2461 1 40"])

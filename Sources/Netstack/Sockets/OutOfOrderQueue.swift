@@ -1,6 +1,6 @@
-// What arrived beyond a gap, and what is told of it: the blocks of the SACK option, newest first, and the one that tells
-// of octets that came twice. Mirrors out_of_order_queue and selective_acks of struct tcp_sock, tcp_data_queue_ofo and
-// tcp_sack_new_ofo_skb of net/ipv4/tcp_input.c (RFC 2018, RFC 2883).
+// What arrived beyond a gap, and what is told of it: the blocks of the SACK option, newest first, and the one that
+// tells of octets that came twice. Mirrors out_of_order_queue and selective_acks of struct tcp_sock, tcp_data_queue_ofo
+// and tcp_sack_new_ofo_skb of net/ipv4/tcp_input.c (RFC 2018, RFC 2883).
 
 internal import Wire
 

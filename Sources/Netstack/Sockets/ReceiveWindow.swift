@@ -58,8 +58,8 @@ struct ReceiveWindow: Sendable {
         let size = max(Int(segmentSize) - (answersTimestamps ? 12 : 0), 1)
         let most = min(memory.initial / 2, 65_535)
         offered = size > most ? most : most / size * size
-        // What the first segment behind the handshake will offer.
-        let unit = 1 << Int(memory.windowScale)
+        // A client begins from what the first segment behind the handshake offers.
+        let unit = answersTimestamps ? 1 : 1 << Int(memory.windowScale)
         target = (offered + unit - 1) / unit * unit
         advertised = max(Int(segmentSize) - 12, 1)
         self.segmentSize = max(min(advertised, offered / 2, 536), 88)

@@ -1,6 +1,7 @@
 // What a sender makes of acknowledgments: SACK blocks, what is lost by the time others took (RACK), when the window may
 // grow again, and which timer to set. Mirrors tcp_ack and what it calls in net/ipv4/tcp_input.c, and tcp_recovery.c
-// (RFC 2018, RFC 8985, RFC 5682). Simplified: no reordering is learnt, and a recovery that was not needed is not undone.
+// (RFC 2018, RFC 8985, RFC 5682). Simplified: no reordering is learnt, and a recovery that was not needed is not
+// undone.
 
 internal import Addressing
 internal import Wire

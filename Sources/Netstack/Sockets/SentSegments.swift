@@ -1,6 +1,6 @@
-// What a connection has sent and nobody acknowledged, segment by segment, with what is known of each: the retransmission
-// queue and its scoreboard (tcp_rtx_queue, TCP_SKB_CB(skb)->sacked). Linux keeps several segments in one buffer and
-// splits it when their fates differ; here each stands alone, and `burst` tells which left together.
+// What a connection has sent and nobody acknowledged, segment by segment, with what is known of each: the
+// retransmission queue and its scoreboard (tcp_rtx_queue, TCP_SKB_CB(skb)->sacked). Linux keeps several segments in one
+// buffer and splits it when their fates differ; here each stands alone, and `burst` tells which left together.
 
 /// One segment under way.
 struct SentSegment: BitwiseCopyable, Sendable {

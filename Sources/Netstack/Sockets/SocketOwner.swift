@@ -1,7 +1,7 @@
 // An application that writes holds its socket: buffers leave one after the other, acknowledgments that come meanwhile
-// wait, and what they allow leaves when the application lets go. Mirrors tcp_sendmsg, tcp_add_backlog and release_sock of
-// net/ipv4/tcp.c, tcp_ipv4.c and net/core/sock.c. Simplified: a buffer takes a fixed time, and the send buffer has no
-// bound; only a writer of more than a buffer's worth hears later that it may go on.
+// wait, and what they allow leaves when the application lets go. Mirrors tcp_sendmsg, tcp_add_backlog and release_sock
+// of net/ipv4/tcp.c, tcp_ipv4.c and net/core/sock.c. Simplified: a buffer takes a fixed time, and the send buffer has
+// no bound; only a writer of more than a buffer's worth hears later that it may go on.
 
 internal import Wire
 

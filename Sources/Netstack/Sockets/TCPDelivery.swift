@@ -101,7 +101,9 @@ extension TCPConnection {
             return false
         }
         let isPush = header.flags.contains(.psh)
-        let wasCut = !isPush || acknowledgments.lastArrival == now
+        // One buffer's segments come together; what fills a gap comes alone.
+        let fillsGap = segment.sequence == expected && !outOfOrder.isEmpty
+        let wasCut = acknowledgments.lastArrival == now || !isPush && !fillsGap
         if isBefore(expected, segment.sequence) {
             let joins = payload.isEmpty && outOfOrder.segments.last?.end == segment.sequence
             if outOfOrder.insert(segment), usesSACK {
