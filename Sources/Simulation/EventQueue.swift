@@ -11,8 +11,8 @@ enum SimulationEvent: Sendable {
     case timer(NamespaceID, Netstack.Timer)
     case arrival(Packet, NamespaceID, LinkID)
     case application(ApplicationTimer)
-    /// A client's patience ends, unless its flow has ended before.
-    case giveUp(flow: Int)
+    /// A client's patience ends, unless its request was answered before.
+    case giveUp(flow: Int, request: Int)
 }
 
 /// Events in order of time.
