@@ -96,6 +96,8 @@ struct ManifestLoader {
             try insert(node, origin, \.networkPolicies, NetworkPolicy.init)
         case ("networking.k8s.io", ServiceCIDR.kind): try insert(node, origin, \.serviceCIDRs, ServiceCIDR.init)
         case ("podnet.dev", Host.kind): try insert(node, origin, \.hosts, Host.init)
+        case ("podnet.dev", Fault.kind): try insert(node, origin, \.faults, Fault.init)
+        case ("podnet.dev", Scenario.kind): try insert(node, origin, \.scenarios, Scenario.init)
         case ("podnet.dev", Underlay.kind):
             try claim(Underlay.kind, origin, node)
             let metadata = try node.field("metadata") == nil ? nil : ObjectMeta(object: node, origin: origin)
@@ -249,7 +251,7 @@ struct ManifestLoader {
         case "Job", "CronJob": return "batch/v1"
         case "EndpointSlice": return "discovery.k8s.io/v1"
         case "NetworkPolicy", "ServiceCIDR": return "networking.k8s.io/v1"
-        case "Host", "Underlay": return "podnet.dev/v1alpha1"
+        case "Host", "Underlay", "Fault", "Scenario": return "podnet.dev/v1alpha1"
         default: return nil
         }
     }

@@ -13,6 +13,15 @@ public struct FlowPacket: Hashable, Sendable {
     public let headers: HeaderSummary
     public let isRetransmission: Bool
     public let disposition: Disposition
+    /// The fault that made it end, as far as one did.
+    public let fault: String?
+}
+
+/// A fault that acted while a flow was on its way.
+public struct FlowFault: Hashable, Sendable {
+    public let name: String
+    /// The fault as one line.
+    public let text: String
 }
 
 /// Everything a trace shows of a flow.
@@ -24,6 +33,8 @@ public struct FlowTrace: Sendable {
     public let reply: PacketTrace?
     /// All IP packets of the flow, in order of sending.
     public let packets: [FlowPacket]
+    /// What was wrong on purpose at the end of the flow, in the order it began.
+    public let faults: [FlowFault]
 
     /// The address the server saw the request come from.
     public var seenSource: SocketAddress? {
@@ -71,7 +82,10 @@ extension Simulator {
         return FlowTrace(
             report: report, request: request,
             reply: reply.map { trace(of: $0.packet, events[$0.packet] ?? [], at: nil) },
-            packets: packets)
+            packets: packets,
+            faults: faults.active.map { number in
+                FlowFault(name: faults.plan.faults[number].name, text: faults.plan.faults[number].text)
+            })
     }
 
     /// The answer is the first packet another end made because of the request, or the client itself: about it (a local
@@ -108,10 +122,10 @@ extension Simulator {
             guard let origin = origins[packet], let summary = headers[packet] ?? unsent(report, origin.sender),
                 !summary.findsNeighbors
             else { return nil }
+            let trace = trace(of: packet, events[packet] ?? [], at: nil, withSteps: false)
             return FlowPacket(
                 packet: packet, time: origin.time, sender: name(of: origin.sender), headers: summary,
-                isRetransmission: origin.isRetransmission,
-                disposition: trace(of: packet, events[packet] ?? [], at: nil, withSteps: false).disposition)
+                isRetransmission: origin.isRetransmission, disposition: trace.disposition, fault: trace.fault)
         }
     }
 

@@ -193,7 +193,7 @@ extension Simulator {
         }
     }
 
-    private func lease(of node: Node) -> FlannelLease? {
+    func lease(of node: Node) -> FlannelLease? {
         FlannelDaemon.lease(of: node, vtepMAC: hardwareAddress("\(node.name)/flannel"))
     }
 

@@ -122,7 +122,7 @@ extension NetworkNamespace {
     }
 
     private func mayForward(from port: LinkID?, to target: LinkID) -> Bool {
-        links[target.index].isUp && (target != port || links[target.index].isHairpin)
+        links[target.index].isRunning && (target != port || links[target.index].isHairpin)
     }
 
     private mutating func forward(
@@ -138,6 +138,10 @@ extension NetworkNamespace {
 
     /// Puts the frame out of the port's own device.
     mutating func sendFromPort(_ packet: Packet, _ port: LinkID, _ context: inout PathContext) {
+        guard packet.length <= links[port.index].longestFrame else {
+            drop(packet, .packetTooBig, &context)
+            return
+        }
         var packet = packet
         // A clone may have been drawn while the packet was tracked; the wire never shows host metadata.
         packet.bridge = BridgeNetfilterState()

@@ -43,6 +43,10 @@ extension NetworkNamespace {
             drop(packet, .vxlanLoop, &context)
             return
         }
+        guard route.kind != .local else {
+            bypass(packet, tunnel: tunnel, &context)
+            return
+        }
         let sourcePort = flowPort(packet, context)
         let overhead = EthernetHeader.length + IPv4Header.length + UDPHeader.length + VXLANHeader.length
         var outer = packet
@@ -73,6 +77,16 @@ extension NetworkNamespace {
         }
         context.record(.encapsulated(tunnel.link, remote: remote, vni: tunnel.vni), outer, in: id)
         localOutput(outer, by: route, &context)
+    }
+
+    /// The peer is this machine: the frame comes in by the device it left by, whoever it was for (vxlan_encap_bypass).
+    private mutating func bypass(_ packet: Packet, tunnel: VXLANTunnel, _ context: inout PathContext) {
+        var packet = packet
+        packet.isLocal = false
+        packet.isLoopedBack = true
+        context.transmissions.append(
+            Transmission(
+                packet: packet, source: id, link: tunnel.link, peer: LinkPeer(namespace: id, link: tunnel.link)))
     }
 
     /// The outer source port: from the sending socket's hash where there is one, else from the inner headers
