@@ -12,7 +12,7 @@ struct ManifestLoader {
     private var skipped: [(type: String, warning: Int, more: Int)] = []
     /// Where each configuration that may stand only once came from.
     private var configurations: [String: ObjectOrigin] = [:]
-    private var flanneldMasquerades: Bool?
+    private var flanneldRules: (masquerades: Bool, forwards: Bool)?
     private var objectCount = 0
 
     init(limits: ManifestLimits) {
@@ -50,7 +50,10 @@ struct ManifestLoader {
                 message: "there is no object in the input",
                 hint: "give at least one manifest with `apiVersion:` and `kind:`")
         }
-        if let flanneldMasquerades { result.objects.flannelConfiguration?.ipMasq = flanneldMasquerades }
+        if let flanneldRules {
+            result.objects.flannelConfiguration?.ipMasq = flanneldRules.masquerades
+            result.objects.flannelConfiguration?.forwardRules = flanneldRules.forwards
+        }
         return result
     }
 
@@ -86,8 +89,7 @@ struct ManifestLoader {
             try insertWorkload(node, origin, \.replicaSets, ReplicaSet.init)
         case ("apps", DaemonSet.kind), ("extensions", DaemonSet.kind):
             try insertWorkload(node, origin, \.daemonSets, DaemonSet.init)
-            flanneldMasquerades =
-                try FlannelConfiguration.masqueradesByArguments(ofDaemonSet: node) ?? flanneldMasquerades
+            flanneldRules = try FlannelConfiguration.ruleArguments(ofDaemonSet: node) ?? flanneldRules
         case ("apps", StatefulSet.kind): try insertWorkload(node, origin, \.statefulSets, StatefulSet.init)
         case ("batch", Job.kind): try insertWorkload(node, origin, \.jobs, Job.init)
         case ("batch", CronJob.kind): try insert(node, origin, \.cronJobs, CronJob.init)

@@ -183,6 +183,9 @@ public struct PathContext: ~Copyable {
         return UInt32(truncatingIfNeeded: generator.next() >> 32)
     }
 
+    /// The id the next packet made gets.
+    package var nextPacketID: UInt32 { lastPacketID + 1 }
+
     mutating func newPacketID() -> UInt32 {
         lastPacketID += 1
         return lastPacketID

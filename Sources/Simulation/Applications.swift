@@ -38,13 +38,13 @@ enum ApplicationDelay {
 }
 
 /// The octets of an HTTP exchange.
-enum HTTP {
-    static func request(host: String) -> [UInt8] {
+package enum HTTP {
+    package static func request(host: String) -> [UInt8] {
         Array("GET / HTTP/1.1\r\nHost: \(host)\r\nUser-Agent: podnet\r\nAccept: */*\r\n\r\n".utf8)
     }
 
     /// The server's answer names who answered.
-    static func response(name: String) -> [UInt8] {
+    package static func response(name: String) -> [UInt8] {
         response("200 OK", headers: [("Content-Type", "text/plain")], body: name + "\n")
     }
 
@@ -64,7 +64,7 @@ enum HTTP {
     }
 
     /// The request's head is complete.
-    static func isComplete(_ request: [UInt8]) -> Bool {
+    package static func isComplete(_ request: [UInt8]) -> Bool {
         let end: [UInt8] = [13, 10, 13, 10]
         guard request.count >= 4 else { return false }
         return (0...(request.count - 4)).contains { Array(request[$0..<$0 + 4]) == end }

@@ -33,7 +33,7 @@ public struct FlowTrace: Sendable {
     public let reply: PacketTrace?
     /// All IP packets of the flow, in order of sending.
     public let packets: [FlowPacket]
-    /// What was wrong on purpose at the end of the flow, in the order it began.
+    /// What was wrong on purpose while the flow was on its way, in the order it began.
     public let faults: [FlowFault]
 
     /// The address the server saw the request come from.
@@ -74,7 +74,14 @@ extension Simulator {
         let events = eventsByPacket(report.events)
         let packets = packets(of: report, events)
         let client = name(of: request.source)
-        let first = packets.first { $0.sender == client }
+        // Of a request that was sent again and answered, the one that got through.
+        let arrived = packets.first { packet in
+            guard report.outcome == .answered, packet.sender == client, case .delivered = packet.disposition else {
+                return false
+            }
+            return true
+        }
+        let first = arrived ?? packets.first { $0.sender == client }
         let request = first.map { trace(of: $0.packet, events[$0.packet] ?? [], at: nil) }
         let reply = packets.first { packet in
             packet.packet != first?.packet && answers(packet, first, seenBy: request?.last, client)
@@ -83,8 +90,8 @@ extension Simulator {
             report: report, request: request,
             reply: reply.map { trace(of: $0.packet, events[$0.packet] ?? [], at: nil) },
             packets: packets,
-            faults: faults.active.map { number in
-                FlowFault(name: faults.plan.faults[number].name, text: faults.plan.faults[number].text)
+            faults: faults.plan.acting(from: report.started, to: report.finished).map {
+                FlowFault(name: $0.name, text: $0.text)
             })
     }
 

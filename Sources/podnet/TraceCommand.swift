@@ -87,6 +87,7 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
 struct FlowOptions: ParsableArguments {
     @Option(help: "tcp, udp or icmp.") var `protocol` = "tcp"
     @Option(help: "How long the client waits for an answer, for example 4s or 500ms.") var timeout = "4s"
+    @Option(help: "How many octets a UDP client sends.") var size: Int?
 
     private var transport: IPProtocol? {
         IPProtocol(`protocol`.lowercased()).flatMap { [.tcp, .udp, .icmp].contains($0) ? $0 : nil }
@@ -97,6 +98,10 @@ struct FlowOptions: ParsableArguments {
     func validate() throws {
         guard transport != nil else {
             throw ValidationError("--protocol takes tcp, udp or icmp, not '\(`protocol`)'.")
+        }
+        if let size {
+            guard transport == .udp else { throw ValidationError("--size is for --protocol udp.") }
+            guard (0...65_507).contains(size) else { throw ValidationError("--size takes a number from 0 to 65507.") }
         }
         guard wait != nil else {
             throw ValidationError("--timeout takes a duration such as 4s or 500ms, not '\(timeout)'.")
@@ -118,21 +123,12 @@ struct FlowOptions: ParsableArguments {
                 throw wrongInput("\(from) has no network: it is not running", hint: "podnet get pods -o wide shows it")
             }
             let host = to.hostName.isEmpty ? nil : to.hostName
-            return FlowRequest(
+            var request = FlowRequest(
                 from: id, to: to.address, port: to.port, protocol: transport, host: host, timeout: wait)
+            if let size { request.payload = Array(repeating: 0x2e, count: size) }
+            return request
         } catch let error as FlowEndError {
             throw wrongInput(error.message, hint: error.hint)
-        }
-    }
-}
-
-extension FlowSource {
-    /// The namespace the source is in.
-    var owner: NamespaceOwner {
-        switch self {
-        case .pod(let key): .pod(key)
-        case .node(let name): .node(name)
-        case .host(let name): .host(name)
         }
     }
 }

@@ -89,17 +89,30 @@ extension NetworkNamespace {
                 packet: packet, source: id, link: tunnel.link, peer: LinkPeer(namespace: id, link: tunnel.link)))
     }
 
-    /// The outer source port: from the sending socket's hash where there is one, else from the inner headers
-    /// (udp_flow_src_port), so that one flow takes one path.
+    /// The outer source port (udp_flow_src_port): from the sending socket's hash where there is one, else from the
+    /// inner headers, so that one flow takes one path.
     private func flowPort(_ packet: Packet, _ context: borrowing PathContext) -> UInt16 {
-        var hash = packet.flowHash
-        if hash == 0, let tuple = ConnectionTuple(packet, at: networkOffset, in: context.arena) {
-            let mixed = tuple.mixedHash
-            hash = UInt32(truncatingIfNeeded: mixed ^ mixed >> 32)
-        }
+        let hash = packet.flowHash == 0 ? flowHash(packet, context) : packet.flowHash
         let low = UInt32(sysctls.localPortRange.lowerBound)
         let high = UInt32(sysctls.localPortRange.upperBound)
         return UInt16(low + UInt32((UInt64(hash) * UInt64(high - low)) >> 32))
+    }
+
+    /// What the flow dissector makes of the inner headers: the same in both directions, ports only where a packet is
+    /// whole and has some (__flow_hash_consistentify). All nodes share one key here, as namespaces of one kernel do.
+    private func flowHash(_ packet: Packet, _ context: borrowing PathContext) -> UInt32 {
+        guard let header = NetworkHeader(packet, in: context.arena) else { return 0 }
+        let hasPorts =
+            header.protocol.hasPorts && !header.isFragment && packet.length >= header.transport + 4
+        func port(_ offset: Int) -> UInt16 { hasPorts ? context.arena.load16(packet, header.transport + offset) : 0 }
+        let source = SocketAddress(context.arena.source(packet), port(0))
+        let destination = SocketAddress(context.arena.destination(packet), port(2))
+        let (first, second) = source < destination ? (source, destination) : (destination, source)
+        let mixed = ConnectionTuple(
+            source: first.address, destination: second.address, protocol: header.protocol, sourcePort: first.port,
+            destinationPort: second.port
+        ).mixedHash
+        return UInt32(truncatingIfNeeded: mixed ^ mixed >> 32)
     }
 
     /// A datagram for the VXLAN port arrived; true when it was taken (or refused) as VXLAN.

@@ -171,7 +171,9 @@ public struct TraceText: Sendable {
             return level == .minimal ? [] : [indent + dimmed("\(bridge) floods it")]
         case .fragmented(let count, let mtu):
             return [indent + "fragmented into \(count) for MTU \(mtu)"]
-        case .fault(let name, let action): return [indent + coloured(faultText(name, action), .red)]
+        case .fault(let name, let action):
+            // Chance has no place in a stable text.
+            return level == .minimal ? [] : [indent + coloured(faultText(name, action), .red)]
         }
     }
 

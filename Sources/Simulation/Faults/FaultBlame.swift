@@ -31,7 +31,8 @@ struct FaultBlame {
         guard !plan.faults.isEmpty else { return nil }
         if let suspect, isDeadly || reason.mayComeOfSpoiling { return plan.faults[Int(suspect)].name }
         return plan.faults.first { fault in
-            fault.changes.contains { visited.contains($0.namespace) && $0.fault.explains(reason, rule) }
+            reason == .neighborFailed && !fault.wire.isEmpty
+                || fault.changes.contains { visited.contains($0.namespace) && $0.fault.explains(reason, rule) }
         }?.name
     }
 }

@@ -36,7 +36,10 @@ enum NamespaceFault: Hashable, Sendable {
         case .peerAddress, .peerLease: [.otherHost, .neighborFailed, .ipHeader, .vxlanNotFound].contains(reason)
         case .route: [.neighborFailed, .otherHost, .noInputRoute, .ipHeader, .forwardingDisabled].contains(reason)
         case .bridgeNetfilterOff: [.noSocket, .tcpInvalidSequence].contains(reason)
-        case .queue, .filter, .leftChecksum: false
+        // What was lost may have been the question, or the answer, of a neighbor.
+        case .queue(_, let settings): reason == .neighborFailed && settings.loss.share > 0
+        case .filter: reason == .neighborFailed
+        case .leftChecksum: false
         }
     }
 }
@@ -119,6 +122,14 @@ struct FaultPlan: Sendable {
         }
         events = order.map(\.element)
         try checkQueues(cluster)
+    }
+
+    /// The faults that acted at some time of a span.
+    func acting(from start: Nanoseconds, to end: Nanoseconds) -> [PlannedFault] {
+        events.filter { event in
+            event.isBeginning && event.at <= end
+                && !events.contains { !$0.isBeginning && $0.fault == event.fault && $0.at <= start }
+        }.map { faults[$0.fault] }
     }
 
     /// A link has one queue at a time, as it has one root qdisc.
