@@ -90,7 +90,10 @@ public struct NetworkNamespace: Sendable {
 
     public func link(named name: String) -> Link? { links.first { $0.name == name } }
 
-    public mutating func setLink(_ link: LinkID, up isUp: Bool) { links[link.index].isUp = isUp }
+    public mutating func setLink(_ link: LinkID, up isUp: Bool) {
+        links[link.index].isUp = isUp
+        updateBridgeCarrier(of: link)
+    }
 
     /// Changes a link's MTU (`ip link set ... mtu`). A bridge goes with the least of its ports (br_mtu_auto_adjust).
     public mutating func setMTU(_ mtu: Int, of link: LinkID) {
@@ -103,7 +106,16 @@ public struct NetworkNamespace: Sendable {
     public mutating func setHairpin(_ port: LinkID, _ isOn: Bool) { links[port.index].isHairpin = isOn }
 
     /// Whether something is at the other end.
-    public mutating func setCarrier(_ link: LinkID, _ isThere: Bool) { links[link.index].hasCarrier = isThere }
+    public mutating func setCarrier(_ link: LinkID, _ isThere: Bool) {
+        links[link.index].hasCarrier = isThere
+        updateBridgeCarrier(of: link)
+    }
+
+    /// A bridge has carrier while one of its ports is running.
+    private mutating func updateBridgeCarrier(of port: LinkID) {
+        guard let bridge = links[port.index].bridge, case .bridge(let number) = links[bridge.index].kind else { return }
+        links[bridge.index].hasCarrier = bridges[number].ports.contains { links[$0.index].isRunning }
+    }
 
     /// Puts back what is configured, as `original` has it, and leaves alone what packets have done: connections,
     /// sockets, learned neighbors and addresses.

@@ -63,7 +63,8 @@ public struct Packet: BitwiseCopyable, Sendable {
     var bridge = BridgeNetfilterState()
     /// Made on this host, not received.
     var isLocal = false
-    /// A hash drawn by the sending socket, which chooses the VXLAN source port; 0 when the headers decide.
+    /// A hash drawn by the sending socket, which chooses the VXLAN source port; 0 when the headers decide. It survives a
+    /// change of namespace.
     var flowHash: UInt32 = 0
     /// May be fragmented here although it says DF: its socket sets DF to learn the path's MTU, not to forbid
     /// fragments, or it was joined from fragments that said so (skb->ignore_df).
@@ -93,7 +94,6 @@ public struct Packet: BitwiseCopyable, Sendable {
         fragmentSize = 0
         wantsRedirect = false
         isBalanced = false
-        flowHash = 0
     }
 }
 

@@ -46,6 +46,11 @@ public struct Bridge: Sendable, Hashable {
 extension NetworkNamespace {
     /// A frame came in by a bridge port (br_handle_frame): bridge netfilter first, then forwarding.
     mutating func bridgeInput(_ packet: Packet, port: LinkID, bridge: LinkID, _ context: inout PathContext) {
+        guard links[bridge.index].isUp else {
+            // The ports of a bridge that is down are disabled.
+            drop(packet, .deviceNotReady, &context)
+            return
+        }
         var packet = packet
         let source = context.arena.loadMAC(packet, 6)
         if source.isMulticast {

@@ -119,14 +119,17 @@ extension NetworkNamespace {
     mutating func vxlanInput(
         _ packet: Packet, transport: Int, destinationPort: UInt16, _ context: inout PathContext
     ) -> Bool {
-        guard tunnels.contains(where: { $0.port == destinationPort }) else { return false }
+        // A device that is down has no socket.
+        guard tunnels.contains(where: { $0.port == destinationPort && links[$0.link.index].isUp }) else { return false }
         let parsed = context.arena.withBytes(packet) { try? VXLANHeader(parsing: $0, at: transport + UDPHeader.length) }
         guard let header = parsed, packet.length >= transport + UDPHeader.length + VXLANHeader.length + 14 else {
             drop(packet, .vxlanInvalidHeader, &context)
             return true
         }
-        guard let tunnel = tunnels.first(where: { $0.vni == header.networkIdentifier && $0.port == destinationPort })
-        else {
+        let device = tunnels.first {
+            $0.vni == header.networkIdentifier && $0.port == destinationPort && links[$0.link.index].isUp
+        }
+        guard let tunnel = device else {
             drop(packet, .vxlanNotFound, &context)
             return true
         }
@@ -135,10 +138,6 @@ extension NetworkNamespace {
         inner.scrub()
         context.arena.advance(&inner, by: transport + UDPHeader.length + VXLANHeader.length)
         context.record(.decapsulated(tunnel.link, remote: remote, vni: tunnel.vni), inner, in: id)
-        guard links[tunnel.link.index].isUp else {
-            drop(inner, .deviceNotReady, &context)
-            return true
-        }
         tap(inner, on: tunnel.link, .ingress, &context)
         inner.type = frameType(inner, for: tunnel.link, context)
         protocolInput(inner, on: tunnel.link, &context)
