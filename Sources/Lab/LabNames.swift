@@ -1,8 +1,8 @@
 // What the network namespaces of a lab are called: the prefix, then the name of the node or host, or for a pod its
 // namespace and name with an underscore between, which occurs in neither.
 
-package import Netstack
 internal import Kubernetes
+package import Netstack
 internal import Simulation
 
 /// The names of a lab's network namespaces, as `ip netns` shows them.

@@ -229,7 +229,8 @@ package struct LabScript: Sendable {
         for route in namespace.mainTable.routes where route.origin != .kernel && isUp(route.link) {
             let family = route.prefix.family == .ipv6 ? "-6 " : ""
             let text = route.text { namespace.links[$0.index].name }
-            commands.append("\(family)route replace \(text.hasSuffix(" pref medium") ? String(text.dropLast(12)) : text)")
+            commands.append(
+                "\(family)route replace \(text.hasSuffix(" pref medium") ? String(text.dropLast(12)) : text)")
         }
         add("\(namespace.name): routes and neighbors", "ip -n \(names[namespace.id]) -batch -", commands)
         let entries = namespace.tunnels.flatMap { tunnel in

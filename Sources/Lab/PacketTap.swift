@@ -52,11 +52,13 @@ struct PacketTap {
                 let ring = mmap(
                     nil, Self.blockSize * Self.blockCount, PROT_READ | PROT_WRITE, MAP_SHARED, socket, 0),
                 ring != MAP_FAILED,
-                withUnsafePointer(to: &address, { pointer in
-                    pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                        bind(socket, $0, socklen_t(MemoryLayout<sockaddr_ll>.size))
-                    }
-                }) == 0
+                withUnsafePointer(
+                    to: &address,
+                    { pointer in
+                        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                            bind(socket, $0, socklen_t(MemoryLayout<sockaddr_ll>.size))
+                        }
+                    }) == 0
             else { throw LabError("cannot open a packet socket: \(lastError())") }
             return (socket, ring, interfaces())
         }

@@ -13,7 +13,8 @@ package struct RandomCluster {
     private var chance: SeededGenerator
     private var nodes: [String] = []
     private var pods: [(name: String, address: String)] = []
-    private var services: [(name: String, address: String, port: Int, nodePort: Int, external: String?, isUDP: Bool)] = []
+    private var services: [(name: String, address: String, port: Int, nodePort: Int, external: String?, isUDP: Bool)] =
+        []
 
     package init(seed: UInt64) {
         chance = SeededGenerator(seed: seed).stream("random cluster")
@@ -28,7 +29,9 @@ package struct RandomCluster {
 
     private mutating func draw(_ percent: Int) -> Bool { chance.next(below: 100) < percent }
 
-    private mutating func draw<Element>(_ elements: [Element]) -> Element { elements[chance.next(below: elements.count)] }
+    private mutating func draw<Element>(_ elements: [Element]) -> Element {
+        elements[chance.next(below: elements.count)]
+    }
 
     private mutating func add(_ document: String) {
         text += (text.isEmpty ? "" : "---\n") + document + "\n"
@@ -226,8 +229,11 @@ package struct RandomCluster {
             let service = draw(services)
             return ("\(service.address):\(service.port)", service.isUDP ? .udp : .tcp)
         case ..<58:
-            let service = draw(services.filter { $0.nodePort > 0 }.isEmpty ? services : services.filter { $0.nodePort > 0 })
-            guard service.nodePort > 0 else { return ("\(service.address):\(service.port)", service.isUDP ? .udp : .tcp) }
+            let service = draw(
+                services.filter { $0.nodePort > 0 }.isEmpty ? services : services.filter { $0.nodePort > 0 })
+            guard service.nodePort > 0 else {
+                return ("\(service.address):\(service.port)", service.isUDP ? .udp : .tcp)
+            }
             let node = chance.next(in: 1...nodes.count)
             let isLoopback = source.hasPrefix("node/") && draw(20)
             let address = isLoopback ? "127.0.0.1" : "192.168.50.\(10 + node)"
@@ -241,7 +247,8 @@ package struct RandomCluster {
         case ..<81:
             let service = draw(services)
             return (service.address, .icmp)
-        case ..<85: return ("192.168.50.\(10 + chance.next(in: 1...nodes.count)):\(transport == .udp ? 9 : 9100)", transport)
+        case ..<85:
+            return ("192.168.50.\(10 + chance.next(in: 1...nodes.count)):\(transport == .udp ? 9 : 9100)", transport)
         case ..<88: return ("10.244.\(chance.next(in: 1...nodes.count)).77:8080", transport)
         case ..<91:
             guard !pods.isEmpty else { return ("192.168.50.12:1", transport) }

@@ -19,7 +19,8 @@ struct LabCommand: ParsableCommand {
             another). The machine's own links, rules and settings are not touched. A lab that was interrupted is \
             removed by the next lab command.
             """,
-        subcommands: [LabUp.self, LabExec.self, LabDown.self, LabCompare.self, LabScriptCommand.self, LabCheck.self,
+        subcommands: [
+            LabUp.self, LabExec.self, LabDown.self, LabCompare.self, LabScriptCommand.self, LabCheck.self,
             LabServe.self,
         ])
 }

@@ -61,7 +61,9 @@ public enum FaultEffect: Hashable, Sendable {
 
 /// Which way a filter looks.
 public enum FilterDirection: String, Hashable, Sendable, CaseIterable {
-    case both, ingress = "in", egress = "out"
+    case both
+    case ingress = "in"
+    case egress = "out"
 }
 
 /// A chance between 0 and 1 as the kernel keeps it, in parts of 2^32 - 1, and how much of a draw is the one before.

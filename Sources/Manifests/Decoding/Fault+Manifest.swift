@@ -6,7 +6,8 @@ import Kubernetes
 
 extension Fault {
     init(manifest node: ManifestNode, metadata: ObjectMeta) throws(ManifestError) {
-        let spec = try node.required("spec", hint: "say what is wrong, for example spec: {on: worker-1/eth0, loss: 10%}")
+        let spec = try node.required(
+            "spec", hint: "say what is wrong, for example spec: {on: worker-1/eth0, loss: 10%}")
         try self.init(fields: spec, metadata: metadata)
     }
 

@@ -64,7 +64,9 @@ extension NamespaceState {
         let hasMetric = route.metric != 0 || prefix.family == .ipv6
         if hasMetric { members.append(JSONValue.Member("metric", .number(route.metric))) }
         var flags = route.isOnlink ? ["onlink"] : []
-        if let link = route.link, namespace.links[link.index].isUp, !hasCarrier(namespace.links[link.index]) { flags.append("linkdown") }
+        if let link = route.link, namespace.links[link.index].isUp, !hasCarrier(namespace.links[link.index]) {
+            flags.append("linkdown")
+        }
         members.append(JSONValue.Member("flags", .array(flags.map(JSONValue.string))))
         add("pref", prefix.family == .ipv6 ? "medium" : nil)
         return members
