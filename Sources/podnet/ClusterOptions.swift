@@ -34,7 +34,13 @@ struct ClusterOptions: ParsableArguments {
     @Option(
         name: .customLong("fault"),
         help: ArgumentHelp(
-            "Put something wrong, for example 'worker-1/eth0 loss 10%'. Repeatable; podnet help faults lists them.",
+            "Put something wrong, as 'TARGET WORD VALUE…': 'worker-1/eth0 loss 10%'. Repeatable.",
+            discussion: """
+                TARGET is a link (OWNER/DEVICE; the device veth is a pod's end on its node), a machine, a pod, or \
+                underlay. WORD is one of delay, loss, duplicate, corrupt, reorder, gap, rate, limit (as of tc netem), \
+                link, mtu, hairpin, filter, bad-checksum, partition, policy, br_netfilter, wrong-vtep-mac, stale-fdb, \
+                stale-route, duplicate-public-ip. docs/faults.md has examples.
+                """,
             valueName: "text"))
     var faults: [String] = []
 

@@ -22,8 +22,8 @@ import Testing
     }
 
     private func namespace(_ lab: inout Lab, _ owner: NamespaceOwner) throws -> NetworkNamespace {
-        let id = try #require(lab.simulator.namespaceID(of: owner))
-        return lab.simulator.namespace(id)
+        let id = lab.simulator.namespaceID(of: owner)
+        return lab.simulator.namespace(try #require(id))
     }
 
     /// All that faults change in a namespace.
@@ -71,7 +71,7 @@ import Testing
         let after = state(try namespace(&sick, .node("n1")))
         #expect(after != before && (after + "\n").contains(line), "\(text)\n\(after)")
         // The same in the middle of a run, and gone again.
-        let name = "{name: it, on: \"\(text.split(separator: " ")[0])\", \(field(text))}"
+        let name = "{name: it, target: \"\(text.split(separator: " ")[0])\", \(field(text))}"
         var lab = try Lab(LabManifest.plain + scenario("{at: 1s, fault: \(name)}, {at: 2s, heal: it}"))
         #expect(state(try namespace(&lab, .node("n1"))) == before)
         lab.simulator.run(until: 1_500_000_000)
@@ -92,7 +92,7 @@ import Testing
             LabManifest.plain
                 + scenario(
                     """
-                    {at: 0s, fault: {name: one, on: n1/eth0, mtu: 1300}}, {at: 1s, fault: {name: two, on: n1/eth0, mtu: 1400}},
+                    {at: 0s, fault: {name: one, target: n1/eth0, mtu: 1300}}, {at: 1s, fault: {name: two, target: n1/eth0, mtu: 1400}},
                     {at: 2s, heal: two}, {at: 3s, heal: one}
                     """))
         func mtu() throws -> Int? { try namespace(&lab, .node("n1")).link(named: "eth0")?.mtu }
@@ -106,7 +106,7 @@ import Testing
     @Test func `what waits in a queue goes with it`() throws {
         var lab = try Lab(
             LabManifest.plain
-                + scenario("{at: 0s, fault: {name: slow, on: default/a1/eth0, delay: 3s}}, {at: 1s, heal: slow}"))
+                + scenario("{at: 0s, fault: {name: slow, target: default/a1/eth0, delay: 3s}}, {at: 1s, heal: slow}"))
         // The first question by ARP waits and is lost; the second one, a second later, finds no queue.
         let trace = try lab.trace("a1", "svc/on-b1:80")
         #expect(trace.report.outcome == .answered)
@@ -187,10 +187,10 @@ import Testing
         let two = message("{at: 0s, fault: n1/eth0 loss 1%}, {at: 1s, fault: n1/eth0 delay 1ms}")
         #expect(two.contains("\"n1/eth0 loss 1%\" has put a queue on that link already"))
         #expect(message("{at: 0s, heal: nothing}").contains("no fault called \"nothing\" is there to be healed"))
-        let early = "{at: 5s, fault: {name: late, on: n1/eth0, loss: 1%}}, {at: 1s, heal: late}"
+        let early = "{at: 5s, fault: {name: late, target: n1/eth0, loss: 1%}}, {at: 1s, heal: late}"
         #expect(message(early).contains("no fault called \"late\" is there to be healed"))
         let handover =
-            "{at: 0s, fault: {name: a, on: n1/eth0, loss: 1%}}, {at: 1s, heal: a}, {at: 1s, fault: n1/eth0 loss 2%}"
+            "{at: 0s, fault: {name: a, target: n1/eth0, loss: 1%}}, {at: 1s, heal: a}, {at: 1s, fault: n1/eth0 loss 2%}"
         #expect(message(handover) == "no error")
     }
 }

@@ -22,10 +22,11 @@ private struct QueueLab: ~Copyable {
             spec: {events: [{at: 1s, fault: "default/a1/eth0 \(text)"}]}
 
             """
-        lab = try Lab(LabManifest.plain + fault, seed: seed)
+        var lab = try Lab(LabManifest.plain + fault, seed: seed)
         // Before the queue is there, the pod finds its gateway.
         _ = try lab.trace("a1", "10.244.0.1:9", .udp)
         lab.simulator.run(until: 1_000_000_000)
+        self.lab = lab
     }
 
     /// Sends datagrams of 100 octets (142 of the frame), so many at once.

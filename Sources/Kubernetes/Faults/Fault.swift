@@ -10,18 +10,23 @@ public struct Fault: KubernetesObject {
     public var metadata: ObjectMeta
     /// Links (`worker-1/eth0`), machines and pods, or `underlay`.
     public var places: [String]
-    public var effects: [FaultEffect]
-    /// The fault as one line.
-    public var text: String
+    public let effects: [FaultEffect]
+    /// The effects as they were written.
+    public let clauses: [FaultClause]
 
-    public init(metadata: ObjectMeta, places: [String], effects: [FaultEffect], text: String) {
+    init(metadata: ObjectMeta, places: [String], effects: [FaultEffect], clauses: [FaultClause]) {
         self.metadata = metadata
         self.places = places
         self.effects = effects
-        self.text = text
+        self.clauses = clauses
     }
 
     public var name: String { metadata.name }
+
+    /// The fault as one line.
+    public var text: String {
+        ([places.joined(separator: ",")] + clauses.map(\.description)).joined(separator: " ")
+    }
 
     /// The place that stands for every cable between machines.
     public static let underlay = "underlay"

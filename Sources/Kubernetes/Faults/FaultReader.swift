@@ -18,7 +18,7 @@ public struct FaultError: Error, Hashable, Sendable {
 }
 
 /// A word with what stands behind it.
-public struct FaultClause: Hashable, Sendable {
+public struct FaultClause: Hashable, Sendable, CustomStringConvertible {
     public var word: String
     public var values: [String]
 
@@ -26,11 +26,13 @@ public struct FaultClause: Hashable, Sendable {
         self.word = word
         self.values = values
     }
+
+    public var description: String { ([word] + values).joined(separator: " ") }
 }
 
 extension Fault {
     /// The field that says where an object's fault is; in a line the place comes first.
-    public static let placeWord = "on"
+    public static let placeWord = "target"
 
     /// Reads `PLACE[,PLACE…] WORD VALUE… [WORD VALUE…]`.
     public init(text: String) throws(FaultError) {
@@ -70,10 +72,7 @@ extension Fault {
             guard let word = FaultWord(rawValue: clause.word) else { throw Self.unknown(clause.word) }
             try reader.read(word, clause.values)
         }
-        let words = clauses.flatMap { [$0.word] + $0.values }
-        self.init(
-            metadata: metadata, places: places, effects: try reader.effects(),
-            text: ([places.joined(separator: ",")] + words).joined(separator: " "))
+        self.init(metadata: metadata, places: places, effects: try reader.effects(), clauses: clauses)
     }
 
     private static func unknown(_ word: String) -> FaultError {

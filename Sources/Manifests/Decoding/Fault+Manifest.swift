@@ -7,7 +7,7 @@ import Kubernetes
 extension Fault {
     init(manifest node: ManifestNode, metadata: ObjectMeta) throws(ManifestError) {
         let spec = try node.required(
-            "spec", hint: "say what is wrong, for example spec: {on: worker-1/eth0, loss: 10%}")
+            "spec", hint: "say what is wrong, for example spec: {target: worker-1/eth0, loss: 10%}")
         try self.init(fields: spec, metadata: metadata)
     }
 
@@ -15,7 +15,7 @@ extension Fault {
     fileprivate init(
         fields node: ManifestNode, metadata: ObjectMeta, ignoring ignored: String? = nil
     ) throws(ManifestError) {
-        guard node.isMapping else { throw node.mismatch("a mapping", hint: "write {on: worker-1/eth0, loss: 10%}") }
+        guard node.isMapping else { throw node.mismatch("a mapping", hint: "write {target: worker-1/eth0, loss: 10%}") }
         var places: [String] = []
         var clauses: [FaultClause] = []
         for (name, value) in node.members where name.text != ignored {
@@ -44,40 +44,39 @@ extension Scenario {
         try self.init(
             metadata: metadata,
             events: spec.list("events").map { (item) throws(ManifestError) in
-                try ScenarioEvent(manifest: item, origin: metadata.origin)
+                try ScenarioEvent(manifest: item)
             })
     }
 }
 
 extension ScenarioEvent {
-    init(manifest node: ManifestNode, origin: ObjectOrigin?) throws(ManifestError) {
+    init(manifest node: ManifestNode) throws(ManifestError) {
         let when = try node.required("at", hint: "say when it happens, for example `at: 5s`")
         guard when.isScalar, let time = nanoseconds(duration: when.text), time >= 0 else {
             throw when.error("\(quoted(when.text)) is no time after the start", hint: "write it as 5s, 1.5s or 200ms")
         }
         try node.expectOnly(["at", "fault", "heal"])
         switch (try node.field("fault"), try node.field("heal")) {
-        case (let fault?, nil): self.init(at: time, action: .fault(try Fault(event: fault, origin: origin)))
+        case (let fault?, nil): self.init(at: time, action: .fault(try Fault(event: fault)))
         case (nil, let heal?): self.init(at: time, action: .heal(try heal.string()))
         default:
             throw node.error(
                 "an event is either a fault or the healing of one",
-                hint: "write `fault: {name: cut, on: worker-1/eth0, link: down}` or `heal: cut`")
+                hint: "write `fault: {name: cut, target: worker-1/eth0, link: down}` or `heal: cut`")
         }
     }
 }
 
 extension Fault {
     /// A fault of a scenario: its fields, and the name it is healed by; or its text.
-    fileprivate init(event node: ManifestNode, origin: ObjectOrigin?) throws(ManifestError) {
+    fileprivate init(event node: ManifestNode) throws(ManifestError) {
         if node.isScalar {
             let text = try node.string()
             do throws(FaultError) { try self.init(text: text) } catch { throw node.error(error) }
-            metadata.origin = origin
             return
         }
         let name = try node.field("name")?.string()
-        try self.init(fields: node, metadata: ObjectMeta(name: name ?? "", origin: origin), ignoring: "name")
+        try self.init(fields: node, metadata: ObjectMeta(name: name ?? ""), ignoring: "name")
         if name == nil { metadata.name = text }
     }
 }

@@ -111,7 +111,7 @@ struct FaultPlan: Sendable {
             guard let last = open.max(by: { $0.at < $1.at }) else {
                 throw healing.origin.error(
                     nil, "no fault called \"\(healing.name)\" is there to be healed at that time",
-                    hint: "give the fault that name: `fault: {name: \(healing.name), on: …}`")
+                    hint: "give the fault that name: `fault: {name: \(healing.name), target: …}`")
             }
             events.append(Event(at: healing.at, fault: last.fault, isBeginning: false))
         }
@@ -167,6 +167,11 @@ struct FaultOrigin {
         field = isObject ? FieldPath("spec") : []
     }
 
+    private init(line: String) {
+        blank = ObjectError(kind: "--fault", name: line, message: "")
+        field = []
+    }
+
     init(_ scenario: Scenario, _ field: FieldPath) {
         blank = ObjectError(
             kind: Scenario.kind, name: scenario.metadata.name, origin: scenario.metadata.origin, message: "")
@@ -186,7 +191,7 @@ struct FaultOrigin {
                 return
             }
         }
-        self.init(Fault(metadata: ObjectMeta(name: name), places: [], effects: [], text: name))
+        self.init(line: name)
     }
 
     /// An error about a word of the fault; nil for the whole.
