@@ -63,7 +63,7 @@ import Testing
         ("{target: worker-1/eth0, delay: -5ms}", "test.yaml:4:38: spec.delay: delay: -5ms is negative"),
         ("{target: worker-1/eth0, delay: 5}", "test.yaml:4:38: spec.delay: delay: 5 has no unit"),
         ("{target: worker-1/eth0, loss: {a: b}}", "test.yaml:4:37: spec.loss: expected a value such as in `loss: 10%`"),
-        ("{target: worker-1/eth0, loss: }", "test.yaml:4:36: spec.loss: expected a value such as in `loss: 10%`"),
+        ("{target: worker-1/eth0, loss: }", "test.yaml:4:37: spec.loss: expected a value such as in `loss: 10%`"),
         ("{target: [[a]], loss: 1%}", "test.yaml:4:17: spec.target[0]: expected a word, found a list"),
         ("5", "test.yaml:4:7: spec: expected a mapping"),
     ])
@@ -93,7 +93,7 @@ import Testing
         let text =
             "apiVersion: podnet.dev/v1alpha1\nkind: Scenario\nmetadata: {name: s}\nspec: {events: [], loop: true}\n"
         #expect(
-            errorText(text).hasPrefix("test.yaml:4:21: spec.loop: the field \"loop\" means nothing here"),
+            errorText(text).hasPrefix("test.yaml:4:20: spec.loop: the field \"loop\" means nothing here"),
             "\(errorText(text))")
     }
 

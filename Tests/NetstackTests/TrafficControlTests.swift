@@ -145,7 +145,7 @@ import Wire
             to: "INPUT")
         harness.host.setRuleset(ruleset)
         _ = harness.host.bindUDP(port: 8472)
-        for octet in [nil, 46] as [Int?] {
+        for octet in [nil, 43] as [Int?] {
             harness.clear()
             let id = harness.context.newPacketID()
             var packet = frame.withUnsafeBytes { harness.context.arena.allocate(copying: $0, id: id) }

@@ -191,7 +191,10 @@ import Testing
         // The next hop's MTU in the message is the tunnel's.
         let message = try #require(lab.frames(on: "default/client/eth0").last).octets
         #expect(Int(message[40]) << 8 | Int(message[41]) == 1450)
-        // From now on the client cuts, and its datagram arrives.
+        // From now on the client cuts, and its datagram arrives; the server has the same to learn, and then all is well.
+        let second = try datagram(1472)
+        #expect(second.verdict == .unanswered)
+        expectDrop(second.reply, .packetTooBig, at: "worker-2/cni0", because: "jumbo-pods")
         #expect(try datagram(1472).report.outcome == .answered)
     }
 

@@ -102,10 +102,10 @@ private struct QueueLab: ~Copyable {
         try queue.send(400)
         let left = queue.left()
         let actions = queue.lab.faultActions()
-        // A packet that is lost and repeated is sent once: the two chances cancel each other.
+        // A packet that is lost and repeated is sent once: the two chances cancel each other. Copies are lost like others.
         let lost = actions.count { $0.hasSuffix("lost") }
         let repeated = actions.count { $0.hasSuffix("duplicated") }
-        #expect((60...100).contains(lost), "\(lost)")
+        #expect((70...120).contains(lost), "\(lost)")
         #expect((40...80).contains(repeated), "\(repeated)")
         #expect(left.count == 400 - lost + repeated)
         // The copy leaves before its original.
@@ -122,7 +122,7 @@ private struct QueueLab: ~Copyable {
             let starts = lost.indices.count { lost[$0] && ($0 == 0 || !lost[$0 - 1]) }
             return Double(lost.count(where: \.self)) / Double(max(starts, 1))
         }
-        #expect(try runs("loss 30% 60%") > 1.4 * runs("loss 30%"))
+        #expect(try runs("loss 50% 60%") > 1.3 * runs("loss 50%"))
     }
 
     @Test func `corruption turns over one bit`() throws {
