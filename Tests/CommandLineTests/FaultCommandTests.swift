@@ -38,10 +38,10 @@ import Testing
             "eth0: <BROADCAST,MULTICAST> mtu 1500 qdisc noqueue state DOWN"
         ),
         (
-            "ip client link", "default/client/veth link down",
+            "ip default/client link", "default/client/veth link down",
             "<NO-CARRIER,BROADCAST,MULTICAST,UP> mtu 1450 qdisc noqueue state DOWN"
         ),
-        ("ip client route", "default/client/veth link down", "default via 10.244.1.1 dev eth0 linkdown"),
+        ("ip default/client route", "default/client/veth link down", "default via 10.244.1.1 dev eth0 linkdown"),
         (
             "ip worker-1 neigh", "worker-1 wrong-vtep-mac worker-2 02:00:00:00:00:77",
             "lladdr 02:00:00:00:00:77 PERMANENT"

@@ -58,10 +58,10 @@ import Testing
             "{target: worker-1/eth0, lose: 10%}",
             "test.yaml:4:31: spec.lose: \"lose\" is no fault podnet knows\n  hint: did you"
         ),
-        ("{target: worker-1/eth0, loss: 110%}", "test.yaml:4:37: spec.loss: loss: 110% is more than 100%"),
-        ("{target: worker-1/eth0, rate: 0}", "test.yaml:4:37: spec.rate: rate: 0 is no rate anything passes at"),
-        ("{target: worker-1/eth0, delay: -5ms}", "test.yaml:4:38: spec.delay: delay: -5ms is negative"),
-        ("{target: worker-1/eth0, delay: 5}", "test.yaml:4:38: spec.delay: delay: 5 has no unit"),
+        ("{target: worker-1/eth0, loss: 110%}", "test.yaml:4:37: spec.loss: 110% is more than 100%"),
+        ("{target: worker-1/eth0, rate: 0}", "test.yaml:4:37: spec.rate: 0 is no rate anything passes at"),
+        ("{target: worker-1/eth0, delay: -5ms}", "test.yaml:4:38: spec.delay: -5ms is negative"),
+        ("{target: worker-1/eth0, delay: 5}", "test.yaml:4:38: spec.delay: 5 has no unit"),
         ("{target: worker-1/eth0, loss: {a: b}}", "test.yaml:4:37: spec.loss: expected a value such as in `loss: 10%`"),
         ("{target: worker-1/eth0, loss: }", "test.yaml:4:37: spec.loss: expected a value such as in `loss: 10%`"),
         ("{target: [[a]], loss: 1%}", "test.yaml:4:17: spec.target[0]: expected a word, found a list"),
@@ -80,7 +80,7 @@ import Testing
         ("  - {at: 1s, scale: x}", "test.yaml:6:14: spec.events[0].scale: the field \"scale\" means nothing here"),
         (
             "  - {at: 1s, fault: {target: a, loss: 200%}}",
-            "test.yaml:6:39: spec.events[0].fault.loss: loss: 200% is more"
+            "test.yaml:6:39: spec.events[0].fault.loss: 200% is more"
         ),
         ("  - {at: 1s, fault: a lose 1%}", "test.yaml:6:21: spec.events[0].fault: \"lose\" is no fault podnet knows"),
         ("  - 5", "test.yaml:6:5: spec.events[0]: expected a mapping"),

@@ -37,7 +37,9 @@ import Testing
             tunnel.forwardingDatabase.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
         }
         lines.append("\(namespace.sysctls.bridgeCallsIPTables) \(namespace.sysctls.bridgeCallsIP6Tables)")
-        lines += namespace.ruleset[.filter].chains.compactMap { chain in chain.policy.map { "\(chain.name) \($0.rawValue)" } }
+        lines += namespace.ruleset[.filter].chains.compactMap { chain in
+            chain.policy.map { "\(chain.name) \($0.rawValue)" }
+        }
         return lines.joined(separator: "\n")
     }
 

@@ -232,9 +232,8 @@ extension FaultWord {
     func error(_ values: [String], _ because: String? = nil) -> FaultError {
         let given = values.joined(separator: " ")
         let message =
-            because.map { "\(rawValue): \($0)" }
-            ?? (values.isEmpty
-                ? "\(rawValue) says nothing more" : "\"\(given)\" is nothing \(rawValue) takes")
+            because
+            ?? (values.isEmpty ? "\(rawValue) says nothing more" : "\"\(given)\" is nothing \(rawValue) takes")
         return FaultError(rawValue, message, hint: "\(rawValue) takes \(form)")
     }
 }
