@@ -218,15 +218,17 @@ package struct LabScript: Sendable {
         return link.isLoopback && own == .v4(127, 0, 0, 1)
     }
 
-    /// Routes, neighbors and forwarding entries that agents wrote; the kernel adds its own.
+    /// Routes, neighbors and forwarding entries that agents wrote; the kernel adds its own, and takes those of a link
+    /// that is down.
     private mutating func addRoutes(of namespace: NetworkNamespace) {
+        func isUp(_ link: LinkID?) -> Bool { link.map { namespace.links[$0.index].isUp } ?? true }
         var commands: [String] = []
-        for neighbor in namespace.neighbors.entries where neighbor.state == .permanent {
+        for neighbor in namespace.neighbors.entries where neighbor.state == .permanent && isUp(neighbor.link) {
             commands.append(
                 "neigh replace \(neighbor.address) lladdr \(neighbor.lladdr) "
                     + "dev \(namespace.links[neighbor.link.index].name) nud permanent")
         }
-        for route in namespace.mainTable.routes where route.origin != .kernel {
+        for route in namespace.mainTable.routes where route.origin != .kernel && isUp(route.link) {
             let family = route.prefix.family == .ipv6 ? "-6 " : ""
             let text = route.text { namespace.links[$0.index].name }
             commands.append(

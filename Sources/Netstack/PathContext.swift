@@ -11,6 +11,8 @@ package struct Transmission: BitwiseCopyable, Sendable {
     package var link: LinkID
     /// The veth peer; nil when the underlay carries the frame.
     package var peer: LinkPeer?
+    /// It waits in the link's queue, and the device has not had it yet.
+    package var isQueued = false
 }
 
 /// The other end of a veth pair.
@@ -239,9 +241,27 @@ public struct PathContext: ~Copyable {
 
     // MARK: what the wire between machines needs
 
-    /// Ends a frame the underlay lost.
-    package mutating func lose(_ packet: Packet, in namespace: NamespaceID) {
-        drop(packet, .underlay, in: namespace)
+    /// Ends a frame that was lost between machines, or in a link's queue.
+    package mutating func lose(_ packet: Packet, _ reason: DropReason = .underlay, in namespace: NamespaceID) {
+        drop(packet, reason, in: namespace)
+    }
+
+    /// Notes what a fault did to a packet.
+    package mutating func note(
+        _ action: PathEvent.FaultAction, of fault: Int32, on packet: Packet, in namespace: NamespaceID
+    ) {
+        record(.fault(fault, action), packet, in: namespace)
+    }
+
+    /// Turns over one bit of a frame.
+    package mutating func flip(bit: Int, ofOctet octet: Int, in packet: inout Packet) {
+        arena.flip(bit: bit, ofOctet: octet, in: packet)
+        packet.isSuspect = true
+    }
+
+    /// Whether a selection takes in the frame.
+    package func selects(_ selector: TrafficSelector, _ packet: Packet) -> Bool {
+        arena.selects(selector, packet)
     }
 
     /// A second copy for another port of a switch.
