@@ -92,6 +92,11 @@ public struct NetworkNamespace: Sendable {
 
     public mutating func setLink(_ link: LinkID, up isUp: Bool) { links[link.index].isUp = isUp }
 
+    /// Sets the settings of one interface (`sysctl net.ipv4.conf.NAME.*`).
+    public mutating func setInterface(_ link: LinkID, to settings: InterfaceSettings) {
+        links[link.index].settings = settings
+    }
+
     // MARK: addresses and routes
 
     /// Adds an address with the routes the kernel adds for it (fib_add_ifaddr): a local one, the subnet's, and the

@@ -61,7 +61,7 @@ struct ProxyRules: Sendable {
     mutating func install(
         for view: NodeView, on namespace: inout NetworkNamespace, hardwareAddress: MACAddress
     ) -> SharedRuleset {
-        var ruleset = Ruleset()
+        var ruleset = KubeletRules.ruleset(.ipv4)
         switch mode {
         case .iptables: return iptablesRules(for: view, family: .ipv4)
         case .nftables(let proxies):
@@ -81,16 +81,30 @@ struct ProxyRules: Sendable {
         return SharedRuleset(ruleset)
     }
 
-    /// The rules of iptables mode, written once for all nodes that see the Services alike; none in other modes.
+    /// The rules of iptables mode behind kubelet's, written once for all nodes that see the Services alike; kubelet's
+    /// alone in other modes.
     mutating func iptablesRules(for node: NodeView, family: AddressFamily) -> SharedRuleset {
+        var ruleset = KubeletRules.ruleset(family)
         guard case .iptables(let proxies) = mode, let proxy = proxies.first(where: { $0.index.family == family }) else {
-            return SharedRuleset(Ruleset(), family: family)
+            return SharedRuleset(ruleset, family: family)
         }
         let key = SharedKey(family: family, profile: proxy.profile(of: node))
         if let rules = written[key] { return rules }
-        let rules = SharedRuleset(proxy.ruleset(for: key.profile), family: family)
+        proxy.install(for: key.profile, into: &ruleset)
+        let rules = SharedRuleset(ruleset, family: family)
         written[key] = rules
         return rules
+    }
+
+    /// What kube-proxy alone leaves in iptables on a clean node.
+    func rulesOnCleanNode(_ node: NodeView, family: AddressFamily) -> Ruleset {
+        switch mode {
+        case .iptables(let proxies):
+            guard let proxy = proxies.first(where: { $0.index.family == family }) else { return Ruleset() }
+            return proxy.ruleset(for: proxy.profile(of: node))
+        case .nftables: return Ruleset()
+        case .ipvs(let proxy): return proxy.ruleset(for: proxy.state(of: node))
+        }
     }
 }
 
@@ -166,6 +180,7 @@ extension Simulator {
         if let own = ownLease, flannel.ipMasq, let network = flannel.network {
             FlannelRules.install(network: network, subnet: own.subnet, into: &ruleset)
         }
+        installPodRules(of: node, .ipv4, into: &ruleset)
         namespace.setRuleset(ruleset, madeFrom: proxied)
         // IPVS balances no IPv6 packets yet, so its rules would lead them nowhere.
         if proxy.configuration.mode != .ipvs, addresses.contains(where: { $0.address.family == .ipv6 }) {
@@ -229,6 +244,9 @@ extension Simulator {
                 podMAC: hardwareAddress("\(pod.key)/eth0"), to: &node,
                 hostName: hostName, hostMAC: hardwareAddress("\(node.name)/\(hostName)"),
                 bridgeMAC: hardwareAddress("\(node.name)/\(plugin.bridge)"))
+            if flannel.hasPortmap, !PortMapping.mappings(of: pod).isEmpty {
+                PortmapPlugin.openLoopback(to: plugin.bridge, on: &node)
+            }
             listen(NodeNetwork.listeners(pod), as: pod.metadata.name, in: &namespace)
             built.append(namespace)
         }
@@ -324,7 +342,7 @@ extension Simulator {
         }
     }
 
-    private func hexadecimal(_ value: UInt32) -> String {
+    func hexadecimal(_ value: UInt32) -> String {
         let digits = String(value, radix: 16)
         return String(repeating: "0", count: 8 - digits.utf8.count) + digits
     }

@@ -25,7 +25,7 @@ struct Rules: ParsableCommand {
 
     enum Agent: String, ExpressibleByArgument, CaseIterable {
         case kubeProxy = "kube-proxy"
-        case flannel, portmap, kubelet
+        case flannel, bridge, portmap, kubelet
     }
 
     enum Family: String, ExpressibleByArgument, CaseIterable {
@@ -39,7 +39,7 @@ struct Rules: ParsableCommand {
     }
 
     @Argument(help: "The node.") var node: String
-    @Option(help: "Only what this agent wrote.") var agent: Agent?
+    @Option(help: "Only what this agent wrote; of kube-proxy, what it would write on a clean node.") var agent: Agent?
     @Option(help: "The rules for packets of this family; ipv4 unless given, or the family of the node's only dump.")
     var family: Family?
     @Option(name: .shortAndLong, help: "Only this iptables table.") var table: Table?
@@ -76,9 +76,10 @@ struct Rules: ParsableCommand {
             text += "# ipset save\n" + rules.sets.map(\.savedText).joined()
             text += "# iptables-save\n"
         }
+        // kubelet makes one of kube-proxy's chains first, so kube-proxy's rules are shown as on a clean node.
+        let written = agent == .kubeProxy ? rules.kubeProxys : rules.iptables
         let isWhole = agent == nil && tableName == nil
-        return text
-            + (isWhole ? rules.iptables : rules.iptables.keeping(agent: agent?.rawValue, table: tableName)).savedText()
+        return text + (isWhole ? written : written.keeping(agent: agent?.rawValue, table: tableName)).savedText()
     }
 
     /// Prints how a dump differs from what kube-proxy should have written.
@@ -87,8 +88,8 @@ struct Rules: ParsableCommand {
         let actual: [RuleSection]
         switch dump.rules {
         case .iptables(let ruleset, _):
-            expected = rules.iptables.kubeProxySections()
-            actual = ruleset.kubeProxySections()
+            expected = rules.kubeProxys.kubeProxySections()
+            actual = ruleset.kubeProxySections(of: rules.kubeProxys)
         case .nftables(let ruleset):
             // `nft list table` prints one family, and says nothing about the other.
             let titles = Set(ruleset.tables.map(\.title))

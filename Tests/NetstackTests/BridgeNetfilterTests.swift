@@ -188,7 +188,7 @@ import Wire
 
     @Test func `With bridge-nf-call-iptables off a service on the same bridge is routed in and out of it`() {
         let (harness, bridge, ports) = node(endpoint: "10.1.0.3", hooks: false)
-        harness.host.sysctls.sendRedirects = false
+        harness.stopRedirects()
         harness.know("10.1.0.3", a2, on: bridge)
         harness.receive(syn(), on: ports[0])
         #expect(

@@ -140,7 +140,7 @@ import Wire
         harness.host.addRoute(
             Route(IPPrefix("203.0.113.0/24")!, gateway: ip("192.0.2.5"), link: outside, metric: 100))
         let frame = PacketBuilder(.peer, "10.0.0.2", .own, "203.0.113.9").udp(from: 5, to: 6)
-        harness.host.sysctls.sendRedirects = false
+        harness.stopRedirects()
         harness.receive(frame, on: inside)
         harness.host.setLink(outside, up: false)
         harness.receive(frame, on: inside)

@@ -98,5 +98,8 @@ public struct FlannelConfiguration: Hashable, Sendable {
         self.origin = origin
     }
 
+    /// The bridge plugin masquerades what leaves the node's pods, which flannel asks of it when flanneld does not.
+    public var masqueradesByBridge: Bool { delegate.ipMasq ?? !ipMasq }
+
     public func network(_ family: AddressFamily) -> IPPrefix? { family == .ipv4 ? network : ipv6Network }
 }

@@ -45,6 +45,7 @@ public struct Link: Sendable, Hashable {
     /// The port sends frames back to where they came from (`bridge link set ... hairpin on`).
     public internal(set) var isHairpin = false
     public internal(set) var addresses: [Address] = []
+    public var settings = InterfaceSettings()
 
     /// The name padded to 16 octets, as rules compare it.
     let packedName: PackedName

@@ -78,6 +78,28 @@ public struct BridgePlugin: Sendable {
         addRoutes(to: ipv6.clusterNetwork, by: gateway, on: podLink, of: &pod)
     }
 
+    /// The name chains made here carry as their agent.
+    public static let agent = "bridge"
+
+    /// What ipMasq adds for one address of a pod (pkg/ip/ipmasq_linux.go): within its subnet the source stays, to
+    /// everywhere else but multicast groups it becomes the node's.
+    public static func installMasquerade(
+        of address: InterfaceAddress, network: String, containerID: String, into ruleset: inout Ruleset
+    ) {
+        let chain = CNIChainName.name("", network: network, containerID: containerID)
+        let comment = Match.comment("name: \"\(network)\" id: \"\(containerID)\"")
+        ruleset[.nat].create(chain, agent: agent)
+        ruleset[.nat].ensure(
+            Rule(destination: Negatable(address.prefix), matches: [comment], target: .accept), in: chain)
+        ruleset[.nat].ensure(
+            Rule(
+                destination: .not(.multicast(address.address.family)), matches: [comment],
+                target: .masquerade(randomFully: false)), in: chain)
+        ruleset[.nat].ensure(
+            Rule(source: Negatable(IPPrefix(host: address.address)), matches: [comment], target: .jump(chain)),
+            in: Hook.postrouting.chainName)
+    }
+
     /// IPAM's routes first, the default route of isDefaultGateway last.
     private func addRoutes(
         to network: IPPrefix, by gateway: IPAddress, on link: LinkID, of pod: inout NetworkNamespace

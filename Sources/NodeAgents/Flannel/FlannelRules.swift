@@ -25,7 +25,6 @@ public enum FlannelRules {
     private static func installMasquerade(network: IPPrefix, subnet: IPPrefix, into table: inout Table) {
         let chain = "FLANNEL-POSTRTG"
         let comment = Match.comment("flanneld masq")
-        let multicast = network.family == .ipv4 ? ipv4Multicast : ipv6Multicast
 
         table.create(chain, agent: agent)
         table.append(Rule(matches: [comment], target: .jump(chain)), to: Hook.postrouting.chainName)
@@ -46,7 +45,9 @@ public enum FlannelRules {
         // Pods leaving the overlay, and the rest of the world entering another node's part of it.
         let masquerade = Target.masquerade(randomFully: true)
         table.append(
-            Rule(source: Negatable(network), destination: .not(multicast), matches: [comment], target: masquerade),
+            Rule(
+                source: Negatable(network), destination: .not(.multicast(network.family)), matches: [comment],
+                target: masquerade),
             to: chain)
         table.append(
             Rule(source: .not(network), destination: Negatable(network), matches: [comment], target: masquerade),
@@ -61,7 +62,13 @@ public enum FlannelRules {
         table.append(Rule(source: Negatable(network), matches: [comment], target: .accept), to: chain)
         table.append(Rule(destination: Negatable(network), matches: [comment], target: .accept), to: chain)
     }
+}
 
-    private static let ipv4Multicast = IPPrefix(.v4(224, 0, 0, 0), length: 4)
-    private static let ipv6Multicast = IPPrefix(IPAddress(IPv6Address(high: 0xff00 << 48, low: 0)), length: 8)
+extension IPPrefix {
+    /// All multicast groups of a family.
+    static func multicast(_ family: AddressFamily) -> IPPrefix {
+        family == .ipv4
+            ? IPPrefix(.v4(224, 0, 0, 0), length: 4)
+            : IPPrefix(IPAddress(IPv6Address(high: 0xff00 << 48, low: 0)), length: 8)
+    }
 }
