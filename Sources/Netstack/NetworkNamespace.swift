@@ -12,6 +12,7 @@ public struct NetworkNamespace: Sendable {
     public internal(set) var links: [Link] = []
     public internal(set) var bridges: [Bridge] = []
     public internal(set) var tunnels: [VXLANTunnel] = []
+    public internal(set) var relays: [RelayTunnel] = []
     public var sysctls = Sysctls()
     public internal(set) var mainTable = RoutingTable()
     public internal(set) var localTable = RoutingTable()
@@ -70,7 +71,7 @@ public struct NetworkNamespace: Sendable {
 
     /// Makes a VXLAN device (`ip link add NAME type vxlan id VNI local ADDRESS dev LOWER dstport PORT nolearning`).
     public mutating func addVXLAN(
-        _ name: String, hardwareAddress: MACAddress, mtu: Int, vni: UInt32, local: IPv4Address, lower: LinkID,
+        _ name: String, hardwareAddress: MACAddress, mtu: Int, vni: UInt32, local: IPAddress, lower: LinkID,
         port: UInt16 = 8472
     ) -> LinkID {
         let link = addLink(name, kind: .vxlan(tunnels.count), hardwareAddress: hardwareAddress, mtu: mtu)
@@ -149,7 +150,7 @@ public struct NetworkNamespace: Sendable {
     }
 
     /// `bridge fdb replace MAC dev VXLAN dst REMOTE self permanent`.
-    public mutating func addForwardingEntry(_ address: MACAddress, remote: IPv4Address, on link: LinkID) {
+    public mutating func addForwardingEntry(_ address: MACAddress, remote: IPAddress, on link: LinkID) {
         guard case .vxlan(let number) = links[link.index].kind else { preconditionFailure("not a VXLAN device") }
         tunnels[number].forwardingDatabase[address] = remote
     }

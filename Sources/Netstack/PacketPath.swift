@@ -268,6 +268,7 @@ extension NetworkNamespace {
         case .dummy: context.consume(packet, in: id)
         case .bridge: bridgeTransmit(packet, bridge: link, &context)
         case .vxlan(let number): vxlanTransmit(packet, tunnel: number, &context)
+        case .tunnel(let number): relayTransmit(packet, tunnel: number, &context)
         }
     }
 

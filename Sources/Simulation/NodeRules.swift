@@ -92,7 +92,6 @@ extension Simulator {
 
     /// What ip6tables holds on a node, and what of it other nodes hold too.
     mutating func ipv6Ruleset(of node: Node) -> (ruleset: Ruleset, madeFrom: SharedRuleset) {
-        let objects = cluster.objects
         let view = ipv6View(of: node)
         var proxied = proxy.iptablesRules(for: view, family: .ipv6)
         if proxy.configuration.mode == .ipvs {
@@ -102,14 +101,35 @@ extension Simulator {
             proxied = SharedRuleset(ruleset, family: .ipv6)
         }
         var ruleset = proxied.ruleset
-        if let flannel = objects.flannelConfiguration, flannel.enableIPv6, flannel.ipMasq,
-            let network = flannel.network(.ipv6),
-            let subnet = node.spec.podCIDRs.first(where: { $0.family == .ipv6 })
-        {
-            FlannelRules.install(network: network, subnet: subnet, into: &ruleset)
-        }
+        installFlannelRules(of: node, .ipv6, into: &ruleset)
         installPodRules(of: node, .ipv6, into: &ruleset)
         return (ruleset, proxied)
+    }
+
+    /// flannel's networks and the node's parts of them.
+    private func flannelRanges(of node: Node) -> [(network: IPPrefix, subnet: IPPrefix)] {
+        guard let flannel = cluster.objects.flannelConfiguration else { return [] }
+        return AddressFamily.allCases.compactMap { family in
+            guard family == .ipv4 || flannel.enableIPv6, let network = flannel.network(family),
+                let subnet = node.podCIDR(family)
+            else { return nil }
+            return (network, subnet)
+        }
+    }
+
+    /// What flanneld writes with iptables.
+    func installFlannelRules(of node: Node, _ family: AddressFamily, into ruleset: inout Ruleset) {
+        guard let flannel = cluster.objects.flannelConfiguration, !flannel.enableNFTables else { return }
+        for range in flannelRanges(of: node) where range.network.family == family {
+            FlannelRules.install(
+                network: range.network, subnet: range.subnet, masquerades: flannel.ipMasq, into: &ruleset)
+        }
+    }
+
+    /// What flanneld writes with nftables, of both families.
+    func flannelTables(of node: Node) -> [NFTablesTable] {
+        guard let flannel = cluster.objects.flannelConfiguration, flannel.enableNFTables else { return [] }
+        return FlannelRules.nftables(flannelRanges(of: node), masquerades: flannel.ipMasq)
     }
 
     /// What the CNI plugins write for the pods of a node, pod by pod.

@@ -64,13 +64,17 @@ struct Rules: ParsableCommand {
 
     private func text(_ rules: NodeRules) -> String {
         let tableName = table.flatMap { TableName(rawValue: $0.rawValue) }
+        let tables = rules.nftables.keeping(agent: agent?.rawValue)
+        let isWholeDump = rules.isDump && family == nil
+        // All of a dump, as it was; of what agents wrote, the family that is asked for.
+        let listing = (isWholeDump ? tables : tables.keeping((family ?? .ipv4).family)).listing()
         let isKubeProxys = agent == nil || agent == .kubeProxy
-        if !rules.nftables.tables.isEmpty, isKubeProxys, table == nil {
-            // All of a dump, as it was; of what agents wrote, the family that is asked for.
-            return rules.isDump && family == nil
-                ? rules.nftables.listing() : rules.nftables.keeping((family ?? .ipv4).family).listing()
-        }
         var text = ""
+        if table == nil, !tables.tables.isEmpty {
+            // Beside kube-proxy's iptables rules flannel may have tables alone.
+            if agent != nil || tables.tables.contains(where: { $0.agent != "flannel" }) { return listing }
+            text += "# nft list ruleset\n\(listing)# iptables-save\n"
+        }
         if isKubeProxys, table == nil, !rules.virtualServers.isEmpty || !rules.sets.isEmpty {
             text += "# ipvsadm -S -n\n\(rules.virtualServers.savedText())"
             text += "# ipset save\n" + rules.sets.map(\.savedText).joined()
@@ -105,7 +109,7 @@ struct Rules: ParsableCommand {
         printError(
             "podnet: \(path) lacks \(missing) \(missing == 1 ? "line" : "lines") and has \(extra) more than kube-proxy "
                 + "would have written" + (moved > 0 ? "; in \(moved) more sections the order differs" : ""))
-        if case .nftables = dump.rules, rules.nftables.tables.isEmpty {
+        if case .nftables = dump.rules, !rules.nftables.tables.contains(where: { $0.name == "kube-proxy" }) {
             printError("  hint: kube-proxy is not in nftables mode here; --proxy-mode nftables makes it so")
         }
         throw ExitCode(1)

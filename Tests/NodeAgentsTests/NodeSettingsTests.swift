@@ -43,6 +43,10 @@ struct NodeSettingsTests {
         #expect(FlannelDaemon.warning(about: flannel) == nil)
         flannel.backend.type = .hostGateway
         #expect(FlannelDaemon.warning(about: flannel) == nil)
+        flannel.backend.type = .alloc
+        #expect(FlannelDaemon.warning(about: flannel) == nil)
+        flannel.backend.type = .init(rawValue: "ipsec")
+        #expect(FlannelDaemon.warning(about: flannel)?.message.contains("route to each other as with host-gw") == true)
         flannel.backend.type = .wireguard
         #expect(FlannelDaemon.warning(about: flannel)?.message.contains("wireguard tunnel is not modelled") == true)
     }

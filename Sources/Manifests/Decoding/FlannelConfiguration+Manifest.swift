@@ -45,7 +45,8 @@ extension FlannelConfiguration {
             mtu: try backend.anyCase("MTU")?.integer(in: 0...65535) ?? 0,
             directRouting: try backend.anyCase("DirectRouting")?.boolean() ?? false,
             learning: try backend.anyCase("Learning")?.boolean() ?? false,
-            gbp: try backend.anyCase("GBP")?.boolean() ?? false)
+            gbp: try backend.anyCase("GBP")?.boolean() ?? false,
+            mode: try backend.anyCase("Mode")?.string() ?? "")
     }
 
     /// A list of plugins, or in older manifests the flannel plugin alone.

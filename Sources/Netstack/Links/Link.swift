@@ -14,6 +14,8 @@ public struct Link: Sendable, Hashable {
         case bridge(Int)
         /// A VXLAN device; the number is its place in `NetworkNamespace.tunnels`.
         case vxlan(Int)
+        /// A tunnel of another kind; the number is its place in `NetworkNamespace.relays`.
+        case tunnel(Int)
         /// A device that carries nothing and may hold addresses.
         case dummy
         /// A port on the underlay.
