@@ -93,6 +93,10 @@ public struct NetworkNamespace: Sendable {
 
     public mutating func setLink(_ link: LinkID, up isUp: Bool) { links[link.index].isUp = isUp }
 
+    public mutating func setLink(_ link: LinkID, promiscuous isPromiscuous: Bool) {
+        links[link.index].isPromiscuous = isPromiscuous
+    }
+
     /// Sets the settings of one interface (`sysctl net.ipv4.conf.NAME.*`).
     public mutating func setInterface(_ link: LinkID, to settings: InterfaceSettings) {
         links[link.index].settings = settings

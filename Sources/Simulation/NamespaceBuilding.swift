@@ -221,6 +221,9 @@ extension Simulator {
         var plugin = BridgePlugin(
             bridge: flannel.delegate.bridge, hairpinMode: flannel.delegate.hairpinMode, mtu: mtu, subnet: own.subnet,
             clusterNetwork: flannel.network ?? own.subnet)
+        plugin.promiscMode = flannel.delegate.promiscMode
+        plugin.isGateway = flannel.delegate.isGateway
+        plugin.isDefaultGateway = flannel.delegate.isDefaultGateway
         if flannel.enableIPv6, let subnet = object.podCIDR(.ipv6) {
             plugin.ipv6 = BridgePlugin.Range(subnet: subnet, clusterNetwork: flannel.network(.ipv6) ?? subnet)
         }

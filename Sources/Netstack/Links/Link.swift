@@ -46,8 +46,10 @@ public struct Link: Sendable, Hashable {
     public internal(set) var bridge: LinkID?
     /// The port sends frames back to where they came from (`bridge link set ... hairpin on`).
     public internal(set) var isHairpin = false
+    /// Of a bridge: the host sees every frame (`ip link set ... promisc on`).
+    public internal(set) var isPromiscuous = false
     public internal(set) var addresses: [Address] = []
-    public var settings = InterfaceSettings()
+    public internal(set) var settings = InterfaceSettings()
 
     /// The name padded to 16 octets, as rules compare it.
     let packedName: PackedName

@@ -10,6 +10,12 @@ public import Netstack
 public struct BridgePlugin: Sendable {
     public var bridge: String
     public var hairpinMode: Bool
+    /// The bridge hands every frame up to the node.
+    public var promiscMode = false
+    /// The bridge has the gateway's address.
+    public var isGateway = true
+    /// Pods have a default route by it.
+    public var isDefaultGateway = true
     /// The pods' MTU.
     public var mtu: Int
     /// The node's pod CIDR; its first address is the gateway.
@@ -45,6 +51,8 @@ public struct BridgePlugin: Sendable {
     public func ensureBridge(on node: inout NetworkNamespace, hardwareAddress: MACAddress) -> LinkID {
         if let existing = node.link(named: bridge) { return existing.id }
         let link = node.addBridge(bridge, hardwareAddress: hardwareAddress, mtu: mtu)
+        node.setLink(link, promiscuous: promiscMode)
+        guard isGateway || isDefaultGateway else { return link }
         if let gateway {
             node.addAddress(
                 InterfaceAddress(gateway, prefixLength: subnet.length), to: link, broadcast: subnet.last.ipv4)
@@ -100,11 +108,13 @@ public struct BridgePlugin: Sendable {
             in: Hook.postrouting.chainName)
     }
 
-    /// IPAM's routes first, the default route of isDefaultGateway last.
+    /// IPAM's routes first, the default route of isDefaultGateway last. IPAM names the gateway, whether the bridge has
+    /// its address or not.
     private func addRoutes(
         to network: IPPrefix, by gateway: IPAddress, on link: LinkID, of pod: inout NetworkNamespace
     ) {
         pod.addRoute(Route(network, gateway: gateway, link: link))
+        guard isDefaultGateway else { return }
         pod.addRoute(Route(IPPrefix(.any(gateway.family), length: 0), gateway: gateway, link: link))
     }
 }

@@ -89,6 +89,20 @@ public enum FlannelDaemon {
             hint: "modelled are vxlan, host-gw and alloc")
     }
 
+    /// The names of the devices flannel and the bridge plugin make on a node.
+    public static func deviceNames(_ configuration: FlannelConfiguration) -> [String] {
+        let backend = configuration.backend
+        let made: [String] =
+            switch backend.type {
+            case .vxlan: ["flannel.\(backend.vni)", "flannel-v6.\(backend.vni)"]
+            case .ipip: ["flannel.ipip"]
+            case .udp: ["flannel0"]
+            case .wireguard: ["flannel-wg", "flannel-wg-v6"]
+            default: []
+            }
+        return [configuration.delegate.bridge] + made
+    }
+
     /// The MTU flannel writes into subnet.env for the pods.
     public static func podMTU(_ configuration: FlannelConfiguration, external: Int) -> Int {
         switch configuration.backend.type {

@@ -87,15 +87,25 @@ public enum NodeNetwork {
             .map { (String($0.key.dropFirst(prefix.count)), $0.value) }
     }
 
-    /// Checks what annotations set: a name podnet does not model is a warning, a value the kernel would refuse is an
-    /// error.
-    public static func checkSettings(_ nodes: some Sequence<Node>) throws(ObjectError) -> [ObjectWarning] {
+    /// Checks what annotations set: a name podnet does not model, or of an interface no node has, is a warning, a value
+    /// the kernel would refuse is an error. `devices` are those the agents make.
+    public static func checkSettings(
+        _ nodes: some Sequence<Node>, devices: [String] = [], underlay: Underlay = Underlay()
+    ) throws(ObjectError) -> [ObjectWarning] {
         var warnings: [ObjectWarning] = []
         for node in nodes {
+            let own = ["default", "lo"] + interfaces(of: node, underlay: underlay).map(\.name) + devices
             for (name, value) in settings(of: node) {
                 let field = FieldPath("metadata", "annotations").key(prefix + "sysctl." + name)
                 switch Sysctls.check(name, value: value) {
-                case true?: break
+                case true?:
+                    guard let (interface, _) = Sysctls.interfaceSetting(name), !own.contains(interface),
+                        !interface.hasPrefix("veth")
+                    else { continue }
+                    warnings.append(
+                        ObjectWarning(
+                            node, field, "the node has no interface \(interface), so this changes nothing",
+                            hint: "it has \(own.dropFirst().joined(separator: ", "))"))
                 case false?:
                     warnings.append(
                         ObjectWarning(

@@ -101,6 +101,7 @@ extension NamespaceState {
             flags.append("NOARP")
         default: flags += ["BROADCAST", "MULTICAST"]
         }
+        if link.isPromiscuous { flags.append("PROMISC") }
         if link.isUp { flags.append("UP") }
         if hasCarrier(link) { flags.append("LOWER_UP") }
         return flags
