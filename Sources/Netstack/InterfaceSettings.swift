@@ -26,6 +26,15 @@ public struct InterfaceSettings: Sendable, Hashable {
         "accept_local", "arp_announce", "arp_ignore", "forwarding", "route_localnet", "rp_filter", "send_redirects",
     ]
 
+    /// Each with its value, in the order of `names`; nil as the whole host has it.
+    package var listing: [(name: String, value: Int?)] {
+        [
+            ("accept_local", acceptLocal ? 1 : 0), ("arp_announce", arpAnnounce), ("arp_ignore", arpIgnore),
+            ("forwarding", forwarding.map { $0 ? 1 : 0 }), ("route_localnet", routeLocalnet ? 1 : 0),
+            ("rp_filter", reversePathFilter), ("send_redirects", sendRedirects ? 1 : 0),
+        ]
+    }
+
     /// Sets one by its name; false when podnet does not model it, nil when the value is not a number in its range.
     mutating func set(_ name: String, to text: String) -> Bool? {
         guard InterfaceSettings.names.contains(name) else { return false }
@@ -84,6 +93,18 @@ extension NetworkNamespace {
 }
 
 extension Sysctls {
+    /// What `conf.all` says of the settings an interface has of its own.
+    package var ofAllInterfaces: InterfaceSettings {
+        var settings = InterfaceSettings()
+        settings.acceptLocal = acceptLocal
+        settings.arpAnnounce = arpAnnounce
+        settings.arpIgnore = arpIgnore
+        settings.routeLocalnet = routeLocalnet
+        settings.reversePathFilter = reversePathFilter
+        settings.sendRedirects = sendRedirects
+        return settings
+    }
+
     private static let interfacePrefix = "net.ipv4.conf."
 
     /// The interface a name speaks of, and the setting; nil for names of `conf.all` and all others.

@@ -135,6 +135,7 @@ extension NetworkNamespace {
                 deliverLocally(packet, &context)
             case .unicast:
                 packet.wantsRedirect = route.egress == link && sourceIsOnlink && sendsRedirects(on: link)
+                    && !packet.bridge.isForBridge
                 forward(packet, by: route, &context)
             }
         }

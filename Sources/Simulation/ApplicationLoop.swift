@@ -132,10 +132,8 @@ extension Simulator {
         switch event.kind {
         case .connected:
             let octets = HTTP.request(host: flows[flow].request.host)
-            context.actBecause(of: event.packet)
-            withNamespace(event.namespace) { namespace, context in
-                namespace.send(event.socket, octets, &context)
-            }
+            schedule(
+                .request(event.namespace, event.socket, octets, cause: event.packet), after: ApplicationDelay.request)
         case .received(let octets): flows[flow].response += octets
         case .endOfStream:
             finish(flow, .answered)
@@ -154,6 +152,11 @@ extension Simulator {
 
     mutating func applicationTimer(_ timer: ApplicationTimer) {
         switch timer {
+        case .request(let id, let socket, let octets, let cause):
+            context.actBecause(of: cause)
+            withNamespace(id) { namespace, context in
+                namespace.send(socket, octets, &context)
+            }
         case .respond(let id, let socket, let cause):
             let key = ApplicationSocket(namespace: id, socket: socket)
             guard case .httpConnection(let answer, _, _) = applications[key] else { return }

@@ -7,6 +7,7 @@ internal import Netstack
 
 /// What an application waits for.
 enum ApplicationTimer: Sendable {
+    case request(NamespaceID, SocketID, [UInt8], cause: UInt32)
     case respond(NamespaceID, SocketID, cause: UInt32)
     case close(NamespaceID, SocketID, cause: UInt32)
     case echo(NamespaceID, SocketID, [UInt8], to: SocketAddress, cause: UInt32)
@@ -29,6 +30,8 @@ enum Application: Sendable {
 
 /// The pauses applications make.
 enum ApplicationDelay {
+    /// From an open connection to the request.
+    static let request: Nanoseconds = 100_000
     /// From a complete request to the response.
     static let response: Nanoseconds = 100_000
     /// From the last octet sent, or the peer's FIN, to close().
@@ -38,13 +41,13 @@ enum ApplicationDelay {
 }
 
 /// The octets of an HTTP exchange.
-enum HTTP {
-    static func request(host: String) -> [UInt8] {
+package enum HTTP {
+    package static func request(host: String) -> [UInt8] {
         Array("GET / HTTP/1.1\r\nHost: \(host)\r\nUser-Agent: podnet\r\nAccept: */*\r\n\r\n".utf8)
     }
 
     /// The server's answer names who answered.
-    static func response(name: String) -> [UInt8] {
+    package static func response(name: String) -> [UInt8] {
         response("200 OK", headers: [("Content-Type", "text/plain")], body: name + "\n")
     }
 
@@ -64,7 +67,7 @@ enum HTTP {
     }
 
     /// The request's head is complete.
-    static func isComplete(_ request: [UInt8]) -> Bool {
+    package static func isComplete(_ request: [UInt8]) -> Bool {
         let end: [UInt8] = [13, 10, 13, 10]
         guard request.count >= 4 else { return false }
         return (0...(request.count - 4)).contains { Array(request[$0..<$0 + 4]) == end }

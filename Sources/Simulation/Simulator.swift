@@ -52,7 +52,7 @@ public struct Simulator: ~Copyable {
     }
 
     /// The same cluster and seed at the beginning of time, with what `origin` has built. `origin` must not have run.
-    init(again origin: borrowing Simulator) {
+    package init(again origin: borrowing Simulator) {
         precondition(origin.steps == 0 && origin.flows.isEmpty, "packets have been sent")
         cluster = origin.cluster
         seed = origin.seed

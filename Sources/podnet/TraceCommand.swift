@@ -125,14 +125,3 @@ struct FlowOptions: ParsableArguments {
         }
     }
 }
-
-extension FlowSource {
-    /// The namespace the source is in.
-    var owner: NamespaceOwner {
-        switch self {
-        case .pod(let key): .pod(key)
-        case .node(let name): .node(name)
-        case .host(let name): .host(name)
-        }
-    }
-}

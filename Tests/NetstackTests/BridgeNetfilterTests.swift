@@ -268,7 +268,6 @@ import Wire
     func promiscuous() {
         let (harness, bridge, ports) = node(endpoint: "10.1.0.3")
         harness.host.setLink(bridge, promiscuous: true)
-        harness.stopRedirects()
         var rules = harness.host.ruleset
         rules[.filter].append(
             Rule(matches: [.connectionState(Negatable(.invalid))], target: .drop), to: "FORWARD")

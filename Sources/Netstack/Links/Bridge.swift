@@ -140,7 +140,8 @@ extension NetworkNamespace {
     }
 
     /// A promiscuous bridge hands up what it forwards, too, without its connection (br_nf_local_in since Linux 6.9).
-    /// What came for the bridge's own address and was translated to a neighbor is taken for the host's.
+    /// What came for the bridge's own address and was translated to a neighbor is taken for the host's, and has the
+    /// route it was given then: nobody is told of a shorter way.
     private mutating func passUpCopy(_ packet: Packet, bridge: LinkID, _ context: inout PathContext) {
         var packet = packet
         packet.connection = .none
@@ -162,6 +163,7 @@ extension NetworkNamespace {
     private mutating func passUp(_ packet: Packet, bridge: LinkID, _ context: inout PathContext) {
         var packet = packet
         packet.type = frameType(packet, for: bridge, context)
+        packet.bridge.isForBridge = false
         tap(packet, on: bridge, .ingress, &context)
         protocolInput(packet, on: bridge, &context)
     }

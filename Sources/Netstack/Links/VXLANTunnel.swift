@@ -46,8 +46,9 @@ extension NetworkNamespace {
             drop(packet, .vxlanLoop, &context)
             return
         }
-        let sourcePort = flowPort(packet, context)
+        let (hash, hasPorts) = flowHash(packet, context)
         var outer = packet
+        if hasPorts { outer.flowHash = hash }
         outer.connection = .none
         outer.connectionState = .none
         outer.bridge = BridgeNetfilterState()
@@ -58,7 +59,7 @@ extension NetworkNamespace {
         let datagramLength = outer.length - transport
         context.arena.withMutableBytes(outer) { bytes in
             UDPHeader(
-                sourcePort: sourcePort, destinationPort: tunnel.port,
+                sourcePort: flowPort(hash), destinationPort: tunnel.port,
                 payloadLength: datagramLength - UDPHeader.length
             ).write(to: &bytes, at: transport)
             VXLANHeader(networkIdentifier: tunnel.vni).write(to: &bytes, at: transport + UDPHeader.length)
@@ -99,17 +100,30 @@ extension NetworkNamespace {
         return transport
     }
 
-    /// The outer source port: from the sending socket's hash where there is one, else from the inner headers
-    /// (udp_flow_src_port), so that one flow takes one path.
-    private func flowPort(_ packet: Packet, _ context: borrowing PathContext) -> UInt16 {
-        var hash = packet.flowHash
-        if hash == 0, let tuple = ConnectionTuple(packet, at: networkOffset, in: context.arena) {
-            let mixed = tuple.mixedHash
-            hash = UInt32(truncatingIfNeeded: mixed ^ mixed >> 32)
-        }
+    /// The outer source port of a flow (udp_flow_src_port), so that one flow takes one path.
+    private func flowPort(_ hash: UInt32) -> UInt16 {
         let low = UInt32(sysctls.localPortRange.lowerBound)
         let high = UInt32(sysctls.localPortRange.upperBound)
         return UInt16(low + UInt32((UInt64(hash) * UInt64(high - low)) >> 32))
+    }
+
+    /// The packet's hash, else what the flow dissector makes of its headers: the same in both directions, from ports
+    /// only where a whole packet has some (__flow_hash_consistentify). All nodes share one key here, as namespaces of
+    /// one kernel do.
+    private func flowHash(_ packet: Packet, _ context: borrowing PathContext) -> (hash: UInt32, hasPorts: Bool) {
+        if packet.flowHash != 0 { return (packet.flowHash, true) }
+        guard let header = NetworkHeader(packet, in: context.arena) else { return (0, false) }
+        let hasPorts =
+            header.protocol.hasPorts && !header.isFragment && packet.length >= header.transport + 4
+        func port(_ offset: Int) -> UInt16 { hasPorts ? context.arena.load16(packet, header.transport + offset) : 0 }
+        let source = SocketAddress(context.arena.source(packet), port(0))
+        let destination = SocketAddress(context.arena.destination(packet), port(2))
+        let (first, second) = source < destination ? (source, destination) : (destination, source)
+        let mixed = ConnectionTuple(
+            source: first.address, destination: second.address, protocol: header.protocol, sourcePort: first.port,
+            destinationPort: second.port
+        ).mixedHash
+        return (UInt32(truncatingIfNeeded: mixed ^ mixed >> 32) | 1, hasPorts)
     }
 
     /// A datagram for the VXLAN port arrived; true when it was taken (or refused) as VXLAN.
