@@ -267,18 +267,6 @@ extension TrafficLoop.Role {
     }
 }
 
-/// The monotonic clock in nanoseconds: real sockets live in real time.
-func monotonicTime() -> Int64 { clockTime(CLOCK_MONOTONIC) }
-
-/// The clock packets are stamped with.
-func realTime() -> Int64 { clockTime(CLOCK_REALTIME) }
-
-private func clockTime(_ clock: clockid_t) -> Int64 {
-    var time = timespec()
-    clock_gettime(clock, &time)
-    return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
-}
-
 extension SocketAddress {
     /// As bind(2) and connect(2) take it.
     func withSocketAddress<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {

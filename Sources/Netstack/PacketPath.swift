@@ -227,6 +227,7 @@ extension NetworkNamespace {
             ? pathMTU(to: destination, by: route, at: context.now) : links[route.egress.index].mtu
         // What came in fragments leaves in fragments, none larger than the largest.
         guard packet.length - networkOffset > mtu || packet.bridge.largestFragment > 0 else {
+            if packet.provesNextHop { confirmNeighbor(nextHop, on: route.egress, &context) }
             sendToNeighbor(packet, nextHop: nextHop, on: route.egress, &context)
             return
         }
@@ -254,6 +255,7 @@ extension NetworkNamespace {
             drop(packet, .deviceNotReady, &context)
             return
         }
+        if !links[link.index].isLoopback { packet.lacksChecksum = false }
         tap(packet, on: link, .egress, &context)
         switch links[link.index].kind {
         case .loopback:

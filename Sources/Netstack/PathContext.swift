@@ -141,6 +141,11 @@ package struct Recording: Sendable {
         arena.withBytes(packet) { bytes in
             unsafe bytes.withUnsafeBytes { octets.append(contentsOf: $0) }
         }
+        if packet.lacksChecksum, let checksum = arena.unfinishedChecksum(of: packet) {
+            let position = octets.count - packet.length + checksum.offset
+            octets[position] = UInt8(checksum.value >> 8)
+            octets[position + 1] = UInt8(checksum.value & 0xff)
+        }
         return Int32(frames.count - 1)
     }
 }

@@ -1,4 +1,5 @@
-// The kernel settings podnet models with the values they have, as `sysctl -a` would list them.
+// The kernel settings podnet models with the values they have, as `sysctl -a` would list them; `Sysctls.set` is the way
+// back.
 
 extension Sysctls {
     /// Name and value of every setting `set` knows, in order of names.

@@ -17,6 +17,8 @@ public struct Sysctls: Sendable, Hashable {
     public var routeLocalnet = false
     /// net.ipv4.conf.all.accept_local
     public var acceptLocal = false
+    /// net.ipv4.conf.all.accept_redirects: on a router; a host believes them.
+    public var acceptRedirects = false
     /// net.ipv4.conf.all.send_redirects
     public var sendRedirects = true
     /// net.ipv4.ip_default_ttl
@@ -86,6 +88,7 @@ public struct Sysctls: Sendable, Hashable {
         case "net.ipv4.conf.all.rp_filter": return count(\.reversePathFilter, 0...2)
         case "net.ipv4.conf.all.route_localnet": return flag(\.routeLocalnet)
         case "net.ipv4.conf.all.accept_local": return flag(\.acceptLocal)
+        case "net.ipv4.conf.all.accept_redirects": return flag(\.acceptRedirects)
         case "net.ipv4.conf.all.send_redirects": return flag(\.sendRedirects)
         case "net.ipv4.ip_default_ttl": return count(\.defaultTimeToLive, 1...255)
         case "net.ipv6.conf.all.hop_limit": return count(\.defaultHopLimit, 1...255)
@@ -121,7 +124,8 @@ public struct Sysctls: Sendable, Hashable {
     public static let names =
         [
             "net.bridge.bridge-nf-call-ip6tables", "net.bridge.bridge-nf-call-iptables",
-            "net.ipv4.conf.all.accept_local", "net.ipv4.conf.all.arp_announce", "net.ipv4.conf.all.arp_ignore",
+            "net.ipv4.conf.all.accept_local", "net.ipv4.conf.all.accept_redirects", "net.ipv4.conf.all.arp_announce",
+            "net.ipv4.conf.all.arp_ignore",
             "net.ipv4.conf.all.forwarding", "net.ipv4.conf.all.route_localnet",
             "net.ipv4.conf.all.rp_filter", "net.ipv4.conf.all.send_redirects", "net.ipv4.icmp_echo_ignore_all",
             "net.ipv4.ip_default_ttl", "net.ipv4.ip_forward", "net.ipv4.tcp_retries2",

@@ -34,6 +34,9 @@ extension NetworkNamespace {
         if let socket = sockets.tcpSocket(local: local, remote: remote), !reopens(header, socket) {
             context.deliver(packet, in: id)
             segmentArrived(header, payload, at: socket, &context)
+        } else if isBroadcast(destination) {
+            // No connection to everyone, and no reset from everyone.
+            drop(packet, .noSocket, &context)
         } else if let listener = sockets.tcpListener(local), header.flags.contains(.syn),
             header.flags.isDisjoint(with: [.ack, .rst])
         {
@@ -135,7 +138,7 @@ extension NetworkNamespace {
         if let timed = connection.timedSequence { connection.measure(context.now - timed.sent) }
         connection.timedSequence = nil
         sockets[tcp: id] = connection
-        confirmPath(id, &context)
+        sockets.sockets[id.index].provesNextHop = true
         sendAcknowledgment(id, &context)
         context.notify(id, in: self.id, .connected)
     }
@@ -146,7 +149,7 @@ extension NetworkNamespace {
     ) {
         let segment = OutgoingSegment(
             local: sockets.sockets[id.index].local, remote: remote, sequence: header.acknowledgment, flags: .rst,
-            window: 0)
+            window: 0, isUnicastReply: true)
         transmit(segment, &context)
     }
 
@@ -225,7 +228,7 @@ extension NetworkNamespace {
             }
         }
         sockets[tcp: id] = connection
-        confirmPath(id, &context)
+        sockets.sockets[id.index].provesNextHop = true
         if connection.underWay > 0 { setRetransmissionTimer(id, &context) }
         if connection.state == .timeWait { enterTimeWait(id, &context) }
         if wasAccepted, let listener = sockets.sockets[id.index].listener {
@@ -306,14 +309,6 @@ extension NetworkNamespace {
     private mutating func fail(_ id: SocketID, _ error: SocketError, _ context: inout PathContext) {
         sockets.remove(id)
         context.notify(id, in: self.id, .failed(error))
-    }
-
-    /// Progress proves that the next hop is alive (sk_dst_confirm).
-    private mutating func confirmPath(_ id: SocketID, _ context: inout PathContext) {
-        guard let remote = sockets.sockets[id.index].remote, case .route(let route) = routeOutput(remote.address) else {
-            return
-        }
-        confirmNeighbor(route.nextHop(remote.address), on: route.egress, &context)
     }
 
     /// An ICMP error for a connection (tcp_v4_err): a connection being opened ends; an open one only adapts to a
