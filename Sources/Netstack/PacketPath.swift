@@ -134,7 +134,8 @@ extension NetworkNamespace {
             case .local, .broadcast, .multicast:
                 deliverLocally(packet, &context)
             case .unicast:
-                packet.wantsRedirect = route.egress == link && sourceIsOnlink && sendsRedirects(on: link)
+                packet.wantsRedirect =
+                    route.egress == link && sourceIsOnlink && sendsRedirects(on: link)
                     && !packet.bridge.isForBridge
                 forward(packet, by: route, &context)
             }

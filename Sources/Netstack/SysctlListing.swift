@@ -18,6 +18,7 @@ extension Sysctls {
         case "net.ipv4.conf.all.route_localnet": return number(routeLocalnet)
         case "net.ipv4.conf.all.accept_local": return number(acceptLocal)
         case "net.ipv4.conf.all.send_redirects": return number(sendRedirects)
+        case "net.ipv4.conf.all.accept_redirects": return number(acceptRedirects)
         case "net.ipv4.ip_default_ttl": return defaultTimeToLive
         case "net.ipv6.conf.all.hop_limit": return defaultHopLimit
         case "net.ipv4.tcp_syn_retries": return tcpSynRetries
