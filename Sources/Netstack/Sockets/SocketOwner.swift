@@ -9,7 +9,7 @@ internal import Wire
 enum SocketOwner {
     /// From one buffer to the next. Longer than a round trip in a small network, where answers come before the next
     /// buffer is ready.
-    static let pause: Nanoseconds = 50_000
+    static let pause: Nanoseconds = 24_000
     /// A write of this size returns at once (tcp_sndbuf_expand for ten segments).
     static let sendBuffer = 46_080
 }

@@ -218,13 +218,6 @@ extension NetworkNamespace {
         return outcome.sendsNewDataFirst
     }
 
-    /// Work for when everything of this instant has arrived.
-    mutating func deferWork(_ id: SocketID, _ context: inout PathContext) {
-        guard sockets[tcp: id]?.isDeferred == false else { return }
-        sockets[tcp: id]?.isDeferred = true
-        context.deferredSockets.append((self.id, id))
-    }
-
     mutating func enterTimeWait(_ id: SocketID, _ context: inout PathContext) {
         sockets[tcp: id]?.timeWaitGeneration &+= 1
         sockets[tcp: id]?.timer = nil
