@@ -109,7 +109,7 @@ extension NetworkNamespace {
         }
         sockets[tcp: id]?.adopt(header)
         sockets[tcp: id]?.establish(header, at: context.now)
-        confirmPath(id, &context)
+        sockets[tcp: id]?.confirmsPath = true
         sendAcknowledgment(id, &context)
         context.notify(id, in: self.id, .connected)
         setKeepalive(id, &context)
@@ -153,7 +153,7 @@ extension NetworkNamespace {
                 return
             }
             sockets[tcp: id]?.establish(header, at: context.now)
-            confirmPath(id, &context)
+            sockets[tcp: id]?.confirmsPath = true
             if let listener = sockets.sockets[id.index].listener {
                 context.notify(id, in: self.id, .accepted(listener: listener))
             }
@@ -212,7 +212,7 @@ extension NetworkNamespace {
             default: break
             }
         }
-        confirmPath(id, &context)
+        sockets[tcp: id]?.confirmsPath = true
         armTimer(id, &context)
         if sockets[tcp: id]?.state == .timeWait { enterTimeWait(id, &context) }
         return outcome.sendsNewDataFirst
@@ -229,14 +229,6 @@ extension NetworkNamespace {
         handOver(id, &context)
         sockets.remove(id)
         context.notify(id, in: self.id, .failed(error))
-    }
-
-    /// Progress proves that the next hop is alive (sk_dst_confirm).
-    private mutating func confirmPath(_ id: SocketID, _ context: inout PathContext) {
-        guard let remote = sockets.sockets[id.index].remote, case .route(let route) = routeOutput(remote.address) else {
-            return
-        }
-        confirmNeighbor(route.nextHop(remote.address), on: route.egress, &context)
     }
 
     /// An ICMP error for a connection (tcp_v4_err): a connection being opened ends; an open one only adapts to a

@@ -154,6 +154,10 @@ extension NetworkNamespace {
         guard let remote = sockets.sockets[id.index].remote,
             let told = sockets[tcp: id]?.tellOfArrivals(sendsData: !payload.isEmpty, at: context.now)
         else { return }
+        if sockets[tcp: id]?.confirmsPath == true, case .route(let route) = routeOutput(remote.address) {
+            sockets[tcp: id]?.confirmsPath = false
+            confirmNeighbor(route.nextHop(remote.address), on: route.egress, &context)
+        }
         var options = TCPOptions()
         options.sackBlocks = told.blocks
         if told.usesTimestamps {
