@@ -167,6 +167,7 @@ extension NetworkNamespace {
         releaseFromOwner(id, &context)
         guard sockets[tcp: id] != nil else { return }
         take(header, payload, at: id, &context)
+        reportWritten(id, &context)
     }
 
     /// One segment of an open connection: what it acknowledges, what it brings, what may be sent now.
