@@ -38,6 +38,10 @@ extension NetworkNamespace {
             drop(packet, .unhandledProtocol, &context)
             return
         }
+        guard fits(packet, link) else {
+            drop(packet, .packetTooBig, &context)
+            return
+        }
         var packet = packet
         tap(packet, on: link, .ingress, &context)
         if let bridge = links[link.index].bridge {
@@ -46,6 +50,11 @@ extension NetworkNamespace {
             packet.type = frameType(packet, for: link, context)
             protocolInput(packet, on: link, &context)
         }
+    }
+
+    /// A device takes no frame larger than its MTU, with room for a VLAN tag (is_skb_forwardable).
+    func fits(_ packet: Packet, _ link: LinkID) -> Bool {
+        packet.length <= links[link.index].mtu + EthernetHeader.length + 4
     }
 
     /// Who the frame is for, seen from a link (eth_type_trans).

@@ -102,7 +102,7 @@ struct KernelFlow {
     /// Runs the flow; the frames on each interface.
     func run(seed: UInt64) throws -> [String: [String]] {
         var text = try kernelFlowText("cluster.yaml")
-        if cluster == "host-gw" { text += "---\n" + (try kernelFlowText("host-gw.yaml")) }
+        if cluster != "vxlan" { text += "---\n" + (try kernelFlowText("\(cluster).yaml")) }
         let loaded = try LoadedManifests.load(text: text, name: "cluster.yaml")
         var simulator = Simulator(try Cluster(realising: loaded.objects, seed: seed), seed: seed)
         simulator.recordFrames()

@@ -138,6 +138,10 @@ extension NetworkNamespace {
 
     /// Puts the frame out of the port's own device.
     mutating func sendFromPort(_ packet: Packet, _ port: LinkID, _ context: inout PathContext) {
+        guard fits(packet, port) else {
+            drop(packet, .packetTooBig, &context)
+            return
+        }
         var packet = packet
         // A clone may have been drawn while the packet was tracked; the wire never shows host metadata.
         packet.bridge = BridgeNetfilterState()

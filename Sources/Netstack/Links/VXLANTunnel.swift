@@ -58,6 +58,7 @@ extension NetworkNamespace {
         let datagramLength = outer.length - transport
         let header = IPv4Header(
             source: tunnel.local, destination: remote, protocol: .udp, payloadLength: datagramLength,
+            timeToLive: UInt8(sysctls.defaultTimeToLive),
             identification: nextIdentification(
                 from: IPAddress(tunnel.local), to: IPAddress(remote), .udp, &context))
         context.arena.withMutableBytes(outer) { bytes in
