@@ -149,7 +149,8 @@ package struct LabScript: Sendable {
     private mutating func addLinks(of namespace: NetworkNamespace) {
         var commands: [String] = []
         for link in namespace.links {
-            let common = "link add name \(link.name) address \(link.hardwareAddress) mtu \(link.mtu)"
+            let mtu = roomForTunnels(on: link, of: namespace)
+            let common = "link add name \(link.name) address \(link.hardwareAddress) mtu \(mtu)"
             switch link.kind {
             case .loopback: break
             case .veth(let peer):
@@ -173,6 +174,12 @@ package struct LabScript: Sendable {
             }
         }
         add("\(namespace.name): links", "ip -n \(names[namespace.id]) -batch -", commands)
+    }
+
+    /// The kernel makes no tunnel larger than what is below it, so a link that was made smaller since begins larger.
+    private func roomForTunnels(on link: Link, of namespace: NetworkNamespace) -> Int {
+        let needs = namespace.tunnels.filter { $0.lower == link.id }.map { namespace.links[$0.link.index].mtu + 50 }
+        return max(link.mtu, needs.max() ?? 0)
     }
 
     /// One bridge for each network, with a port for every machine on it.
@@ -206,7 +213,16 @@ package struct LabScript: Sendable {
             }
             if link.isUp, !link.isLoopback { commands.append("link set \(link.name) up") }
         }
+        for link in namespace.links where roomForTunnels(on: link, of: namespace) != link.mtu || isBridge(link) {
+            // A bridge goes with its ports until it is told.
+            commands.append("link set \(link.name) mtu \(link.mtu)")
+        }
         add("\(namespace.name): addresses", "ip -n \(names[namespace.id]) -batch -", commands)
+    }
+
+    private func isBridge(_ link: Link) -> Bool {
+        if case .bridge = link.kind { return true }
+        return false
     }
 
     /// 127.0.0.1, ::1 and link-local addresses come by themselves.

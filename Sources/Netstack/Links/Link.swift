@@ -48,7 +48,11 @@ public struct Link: Sendable, Hashable {
     public internal(set) var isHairpin = false
     public internal(set) var addresses: [Address] = []
     /// What stands between the link's device and the rest of the kernel; nil on nearly all links.
-    public internal(set) var trafficControl: TrafficControl?
+    public internal(set) var trafficControl: TrafficControl? {
+        didSet { isControlled = trafficControl != nil }
+    }
+    /// The same as a flag, which every frame asks for.
+    private(set) var isControlled = false
 
     /// The name padded to 16 octets, as rules compare it.
     let packedName: PackedName
