@@ -1,4 +1,5 @@
-// The frames of two worlds side by side, interface by interface, and the first difference on each.
+// The frames of two worlds side by side, interface by interface, and the first difference on each. What hosts say about
+// their group memberships (IGMP, MLD, router solicitations) is left out.
 
 internal import Wire
 
@@ -13,21 +14,29 @@ package struct FrameDifference: Sendable {
     /// The frames as tcpdump prints them; nil where there is none.
     package var simulated: String?
     package var real: String?
+    /// When the first of the two was seen, in nanoseconds.
+    package var time: Int64
 }
 
 /// What comparing two worlds gave.
 package struct FrameComparison: Sendable {
     package private(set) var interfaces = 0
     package private(set) var frames = 0
+    private var seen: [(interface: String, simulated: [TappedFrame], real: [TappedFrame])] = []
     /// The first difference on each interface that has one.
     package private(set) var differences: [FrameDifference] = []
 
     package var isEqual: Bool { differences.isEmpty }
+    /// When the worlds parted.
+    package var parted: Int64 { differences.map(\.time).min() ?? .max }
 
-    /// Compares frame by frame. `fixedPorts` are the ports somebody chose.
-    package init(simulated: [TappedFrame], real: [TappedFrame], fixedPorts: Set<UInt16>) {
-        let there = Self.byInterface(simulated)
-        let here = Self.byInterface(real)
+    /// A frame that only one world shows may have just missed the end of the other.
+    private static let tail: Int64 = 60_000_000
+
+    /// Compares frame by frame what was seen before `end`. `fixedPorts` are the ports somebody chose.
+    package init(simulated: [TappedFrame], real: [TappedFrame], until end: Int64, fixedPorts: Set<UInt16>) {
+        let there = Self.byInterface(simulated.filter { $0.time < end })
+        let here = Self.byInterface(real.filter { $0.time < end })
         var simulatedReader = FrameReader(fixedPorts: fixedPorts)
         var realReader = FrameReader(fixedPorts: fixedPorts)
         for frame in simulated { simulatedReader.learn(frame.octets[...]) }
@@ -35,6 +44,7 @@ package struct FrameComparison: Sendable {
         for interface in Set(there.keys).union(here.keys).sorted() {
             interfaces += 1
             let pair = (there[interface] ?? [], here[interface] ?? [])
+            seen.append((interface, pair.0, pair.1))
             frames += max(pair.0.count, pair.1.count)
             var isDifferent = false
             for number in 0..<max(pair.0.count, pair.1.count) {
@@ -44,12 +54,14 @@ package struct FrameComparison: Sendable {
                 let own = left.map { simulatedReader.fields(of: $0.octets, isIngress: $0.isIngress, at: interface) }
                 let other = right.map { realReader.fields(of: $0.octets, isIngress: $0.isIngress, at: interface) }
                 let fields = Self.differingFields(own, other)
-                guard !isDifferent, own == nil || other == nil || !fields.isEmpty else { continue }
+                let time = min(left?.time ?? .max, right?.time ?? .max)
+                let isMissing = own == nil || other == nil
+                guard !isDifferent, isMissing ? time < end - Self.tail : !fields.isEmpty else { continue }
                 isDifferent = true
                 differences.append(
                     FrameDifference(
-                        interface: interface, number: number + 1, fields: own == nil || other == nil ? [] : fields,
-                        simulated: left.map(Self.text), real: right.map(Self.text)))
+                        interface: interface, number: number + 1, fields: isMissing ? [] : fields,
+                        simulated: left.map(Self.text), real: right.map(Self.text), time: time))
             }
         }
     }
@@ -82,6 +94,14 @@ package struct FrameComparison: Sendable {
         }
     }
 
+    private static func listing(_ world: String, _ frames: [TappedFrame]) -> String {
+        frames.enumerated().map { number, frame in
+            let microseconds = frame.time / 1000
+            let fraction = String(1_000_000 + microseconds % 1_000_000).dropFirst()
+            return "    \(world) \(number + 1) \(microseconds / 1_000_000).\(fraction) \(text(frame))\n"
+        }.joined()
+    }
+
     private static func text(_ frame: TappedFrame) -> String {
         let octets = frame.octets
         return (frame.isIngress ? "in  " : "out ") + describe(frame: octets.span.bytes, showingLinkLayer: true)
@@ -89,8 +109,8 @@ package struct FrameComparison: Sendable {
 }
 
 extension FrameComparison {
-    /// The differences for people; empty when there are none.
-    package var text: String {
+    /// The differences for people; empty when there are none. `showingFrames` adds all frames.
+    package func text(showingFrames: Bool = false) -> String {
         var text = ""
         for difference in differences {
             text += "\(difference.interface), frame \(difference.number):\n"
@@ -99,6 +119,10 @@ extension FrameComparison {
             for field in difference.fields.prefix(8) {
                 text += "  \(field.name): simulated \(shortened(field.simulated)), real \(shortened(field.real))\n"
             }
+        }
+        guard showingFrames else { return text }
+        for (interface, simulated, real) in seen {
+            text += "\(interface):\n" + Self.listing("simulated", simulated) + Self.listing("real     ", real)
         }
         return text
     }

@@ -1,8 +1,6 @@
-// A frame as fields, each a name and a value, with names for what a kernel draws at random. Two worlds are equal when all
-// fields of all frames are, for the same number always gets the same name. Read from octets, without the headers of Wire,
-// so that a mistake there cannot hide itself.
-
-internal import Addressing
+// A frame as fields, each a name and a value, with names for what a kernel draws at random. Two worlds are equal when
+// all fields of all frames are, for the same number always gets the same name. Read from octets, without the headers of
+// Wire, so that a mistake there cannot hide itself.
 
 /// Turns the frames of one world into fields. Every frame must be learned before the first is read.
 struct FrameReader {
@@ -174,7 +172,10 @@ struct FrameReader {
         let bits = segment[start + 13]
         let header = min(segment.count, Int(segment[start + 12] >> 4) * 4)
         add(prefix + "tcp.flags", String("FSRPAUEC".enumerated().filter { bits >> $0.offset & 1 == 1 }.map(\.element)))
-        add(prefix + "tcp.sequence", relative(long(segment, start + 4)))
+        let sequence = long(segment, start + 4)
+        // A SYN begins a connection: its number is one that was noted, or belongs to one no tap ever saw (in a quote).
+        let isKnown = bits & 2 == 0 || initialSequences.contains(sequence)
+        add(prefix + "tcp.sequence", isKnown ? relative(sequence) : "drawn")
         add(prefix + "tcp.acknowledgment", relative(long(segment, start + 8)))
         add(prefix + "tcp.window", word(segment, start + 14))
         for (kind, value) in options(segment, start + 20, start + header) {

@@ -26,8 +26,8 @@ struct PacketTap {
     /// The block the kernel fills next.
     private var block = 0
 
-    private static let blockSize = 1 << 19
-    private static let blockCount = 8
+    private static let blockSize = 1 << 17
+    private static let blockCount = 32
     /// After this long a block is handed over although it is not full.
     static let handOver: Int64 = 20_000_000
 

@@ -203,7 +203,8 @@ package struct RandomCluster {
                 request.timeToLive = hops
                 name += " (ttl \(hops))"
             }
-            if transport == .udp, draw(35) {
+            // A machine without latency hears an error between two fragments; on a wire it comes behind them.
+            if transport == .udp, source != "host/client", draw(35) {
                 let size = draw([1200, 1422, 1423, 1472, 1473, 3000])
                 request.payload = (0..<size).map { UInt8(97 + $0 % 26) }
                 name += " (\(size) octets)"

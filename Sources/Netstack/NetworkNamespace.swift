@@ -39,6 +39,8 @@ public struct NetworkNamespace: Sendable {
     var identifications: [IdentificationKey: IdentificationGenerator] = [:]
     var reassembly = ReassemblyQueue()
     var pathMTUs: [IPAddress: PathMTU] = [:]
+    /// Better next hops routers have named, by destination.
+    var redirectedRouters: [IPAddress: IPAddress] = [:]
     /// What bounds the ICMP errors each address gets.
     var answeredPeers: [IPAddress: AnsweredPeer] = [:]
 

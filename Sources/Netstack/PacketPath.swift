@@ -232,6 +232,7 @@ extension NetworkNamespace {
             ? pathMTU(to: destination, by: route, at: context.now) : links[route.egress.index].mtu
         // What came in fragments leaves in fragments, none larger than the largest.
         guard packet.length - networkOffset > mtu || packet.bridge.largestFragment > 0 else {
+            if packet.provesNextHop { confirmNeighbor(nextHop, on: route.egress, &context) }
             sendToNeighbor(packet, nextHop: nextHop, on: route.egress, &context)
             return
         }
@@ -268,6 +269,7 @@ extension NetworkNamespace {
     /// dev_hard_start_xmit: the tap sees the frame, then the device takes it.
     mutating func hardTransmit(_ packet: Packet, on link: LinkID, _ context: inout PathContext) {
         var packet = packet
+        if !links[link.index].isLoopback { packet.lacksChecksum = false }
         tap(packet, on: link, .egress, &context)
         switch links[link.index].kind {
         case .loopback:

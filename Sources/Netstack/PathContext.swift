@@ -30,10 +30,14 @@ public struct LinkPeer: Hashable, Sendable, BitwiseCopyable {
 package enum Timer: Hashable, Sendable, BitwiseCopyable {
     /// A neighbor entry's next step (retransmit, delay, probe, failure).
     case neighbor(LinkID, IPAddress, generation: UInt32)
-    /// Retransmission of what a TCP socket has sent and nobody acknowledged.
-    case retransmission(SocketID, generation: UInt32)
+    /// Retransmission and probes of what a TCP socket has sent and nobody acknowledged.
+    case transport(SocketID)
+    /// An application that writes to a TCP socket goes on.
+    case writing(SocketID)
     /// An acknowledgment a TCP socket owes.
-    case delayedAcknowledgment(SocketID, generation: UInt32)
+    case delayedAcknowledgment(SocketID)
+    /// A TCP connection may have been idle for long.
+    case keepalive(SocketID)
     /// The end of TIME-WAIT.
     case timeWait(SocketID, generation: UInt32)
 }
@@ -53,6 +57,8 @@ package struct SocketEvent: Sendable {
         /// A listener made `socket` for a new connection; its application is the listener's.
         case accepted(listener: SocketID)
         case received([UInt8])
+        /// What was sent has been taken: a blocking write returns.
+        case written
         /// A datagram with its sender.
         case datagram([UInt8], from: SocketAddress, to: IPAddress)
         /// The peer sent FIN.
@@ -143,6 +149,11 @@ package struct Recording: Sendable {
         arena.withBytes(packet) { bytes in
             unsafe bytes.withUnsafeBytes { octets.append(contentsOf: $0) }
         }
+        if packet.lacksChecksum, let checksum = arena.unfinishedChecksum(of: packet) {
+            let position = octets.count - packet.length + checksum.offset
+            octets[position] = UInt8(checksum.value >> 8)
+            octets[position + 1] = UInt8(checksum.value & 0xff)
+        }
         return Int32(frames.count - 1)
     }
 }
@@ -160,6 +171,8 @@ public struct PathContext: ~Copyable {
     package var transmissions: [Transmission] = []
     package var timers: [ScheduledTimer] = []
     package var socketEvents: [SocketEvent] = []
+    /// Sockets with work left for when everything of this instant has arrived.
+    package var deferredSockets: [(namespace: NamespaceID, socket: SocketID)] = []
 
     /// The packet being worked on, the cause of whatever is sent meanwhile.
     var cause: UInt32 = 0
@@ -182,9 +195,6 @@ public struct PathContext: ~Copyable {
         var generator = SeededGenerator(seed: secrets.stream(purpose).seeded(with: tuple.mixedHash))
         return UInt32(truncatingIfNeeded: generator.next() >> 32)
     }
-
-    /// The id the next packet made gets.
-    package var nextPacketID: UInt32 { lastPacketID + 1 }
 
     mutating func newPacketID() -> UInt32 {
         lastPacketID += 1
@@ -218,8 +228,14 @@ public struct PathContext: ~Copyable {
         arena.free(packet)
     }
 
-    mutating func schedule(_ timer: Timer, in namespace: NamespaceID, after delay: Nanoseconds) {
+    @discardableResult
+    mutating func schedule(_ timer: Timer, in namespace: NamespaceID, after delay: Nanoseconds) -> Nanoseconds {
         let time = TimerWheel.expiry(now: now, delay: delay)
+        schedule(timer, in: namespace, at: time)
+        return time
+    }
+
+    mutating func schedule(_ timer: Timer, in namespace: NamespaceID, at time: Nanoseconds) {
         timers.append(ScheduledTimer(time: time, namespace: namespace, timer: timer))
     }
 

@@ -25,6 +25,8 @@ public struct Cluster: Sendable {
         // Pods are connected by flannel unless the input says how. Without a pod nothing tells that there is a flannel.
         if given.flannelConfiguration == nil, objects.pods.isEmpty { objects.flannelConfiguration = nil }
         warnings += try NodeNetwork.checkSettings(objects.nodes)
+        try NodeNetwork.checkKernels(objects.nodes)
+        try NodeNetwork.checkKernels(objects.hosts)
         if let flannel = objects.flannelConfiguration, let warning = FlannelDaemon.warning(about: flannel) {
             warnings.append(warning)
         }

@@ -11,8 +11,8 @@ enum SimulationEvent: Sendable {
     case timer(NamespaceID, Netstack.Timer)
     case arrival(Packet, NamespaceID, LinkID)
     case application(ApplicationTimer)
-    /// A client's patience ends, unless its flow has ended before.
-    case giveUp(flow: Int)
+    /// A client's patience ends, unless its request was answered before.
+    case giveUp(flow: Int, request: Int)
     /// A frame has waited long enough in the queue of a link; `serial` is the queue's.
     case departure(Packet, NamespaceID, LinkID, serial: Int)
     /// A fault begins or ends: its place among the plan's events.

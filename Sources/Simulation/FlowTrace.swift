@@ -63,6 +63,12 @@ public struct FlowTrace: Sendable {
         return String(decoding: octets.last == 10 ? octets.dropLast() : octets[...], as: UTF8.self)
     }
 
+    /// How many octets the answer's body has.
+    public var responseLength: Int {
+        guard report.request.protocol == .tcp else { return report.response.count }
+        return report.response.count - (HTTP.headLength(report.response) ?? report.response.count)
+    }
+
     /// Retransmissions of the first packet.
     public var retransmissions: [FlowPacket] { packets.filter(\.isRetransmission) }
 }

@@ -177,7 +177,7 @@ public struct Simulator: ~Copyable {
             build(id)
             namespaces[Int(places[id.index])].receive(packet, on: link, &context)
         case .application(let timer): applicationTimer(timer)
-        case .giveUp(let flow): giveUp(flow: flow)
+        case .giveUp(let flow, let request): giveUp(flow: flow, request: request)
         case .departure(let packet, let id, let link, let serial): depart(packet, id, link, serial: serial)
         case .fault(let number): faultEvent(number)
         }
@@ -194,8 +194,17 @@ public struct Simulator: ~Copyable {
                 collectEffects()
             }
             deliverSocketEvents()
+            if context.transmissions.isEmpty, context.socketEvents.isEmpty { finishInstant() }
         } while !context.transmissions.isEmpty || !context.socketEvents.isEmpty
         collectEffects()
+    }
+
+    /// Once everything of this instant has arrived, those who waited for it go on.
+    private mutating func finishInstant() {
+        guard !context.deferredSockets.isEmpty, queue.nextTime.map({ $0 > context.now }) ?? true else { return }
+        let sockets = context.deferredSockets
+        context.deferredSockets.removeAll(keepingCapacity: true)
+        for (id, socket) in sockets { namespaces[Int(places[id.index])].finishDeferred(socket, &context) }
     }
 
     private mutating func collectEffects() {

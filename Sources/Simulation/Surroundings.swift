@@ -33,13 +33,13 @@ extension Simulator {
 }
 
 extension Simulator {
-    /// Starts a flow now, without running it. What rules leave to chance for its first packet follows the script.
+    /// Starts a flow now, without running it. What rules leave to chance from now on follows the script.
     package mutating func begin(_ request: FlowRequest, choices: [Int]) {
-        context.choices = RuleChoices(packet: context.nextPacketID, script: choices)
+        context.choices = RuleChoices(everybody: choices)
         _ = start(request)
     }
 
-    /// What rules left to chance for the first packet of the flow begun last.
+    /// What rules left to chance since the last flow began.
     package var choicesMade: [RuleChoice] { context.choices.made }
 
     /// Every frame a tap has seen, in order: `OWNER/DEVICE`, direction, time and octets.

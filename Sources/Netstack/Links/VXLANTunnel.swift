@@ -47,9 +47,10 @@ extension NetworkNamespace {
             bypass(packet, tunnel: tunnel, &context)
             return
         }
-        let sourcePort = flowPort(packet, context)
+        let (hash, hasPorts) = flowHash(packet, context)
         let overhead = EthernetHeader.length + IPv4Header.length + UDPHeader.length + VXLANHeader.length
         var outer = packet
+        if hasPorts { outer.flowHash = hash }
         outer.connection = .none
         outer.connectionState = .none
         outer.bridge = BridgeNetfilterState()
@@ -67,7 +68,7 @@ extension NetworkNamespace {
             bytes.storeUInt16(EtherType.ipv4.rawValue, at: 12)
             header.write(to: &bytes, at: networkOffset)
             UDPHeader(
-                sourcePort: sourcePort, destinationPort: tunnel.port,
+                sourcePort: flowPort(hash), destinationPort: tunnel.port,
                 payloadLength: datagramLength - UDPHeader.length
             ).write(to: &bytes, at: transport)
             VXLANHeader(networkIdentifier: tunnel.vni).write(to: &bytes, at: transport + UDPHeader.length)
@@ -89,19 +90,19 @@ extension NetworkNamespace {
                 packet: packet, source: id, link: tunnel.link, peer: LinkPeer(namespace: id, link: tunnel.link)))
     }
 
-    /// The outer source port (udp_flow_src_port): from the sending socket's hash where there is one, else from the
-    /// inner headers, so that one flow takes one path.
-    private func flowPort(_ packet: Packet, _ context: borrowing PathContext) -> UInt16 {
-        let hash = packet.flowHash == 0 ? flowHash(packet, context) : packet.flowHash
+    /// The outer source port of a flow (udp_flow_src_port), so that one flow takes one path.
+    private func flowPort(_ hash: UInt32) -> UInt16 {
         let low = UInt32(sysctls.localPortRange.lowerBound)
         let high = UInt32(sysctls.localPortRange.upperBound)
         return UInt16(low + UInt32((UInt64(hash) * UInt64(high - low)) >> 32))
     }
 
-    /// What the flow dissector makes of the inner headers: the same in both directions, ports only where a packet is
-    /// whole and has some (__flow_hash_consistentify). All nodes share one key here, as namespaces of one kernel do.
-    private func flowHash(_ packet: Packet, _ context: borrowing PathContext) -> UInt32 {
-        guard let header = NetworkHeader(packet, in: context.arena) else { return 0 }
+    /// The packet's hash, else what the flow dissector makes of its headers: the same in both directions, from ports
+    /// only where a whole packet has some (__flow_hash_consistentify). All nodes share one key here, as namespaces of
+    /// one kernel do.
+    private func flowHash(_ packet: Packet, _ context: borrowing PathContext) -> (hash: UInt32, hasPorts: Bool) {
+        if packet.flowHash != 0 { return (packet.flowHash, true) }
+        guard let header = NetworkHeader(packet, in: context.arena) else { return (0, false) }
         let hasPorts =
             header.protocol.hasPorts && !header.isFragment && packet.length >= header.transport + 4
         func port(_ offset: Int) -> UInt16 { hasPorts ? context.arena.load16(packet, header.transport + offset) : 0 }
@@ -112,7 +113,7 @@ extension NetworkNamespace {
             source: first.address, destination: second.address, protocol: header.protocol, sourcePort: first.port,
             destinationPort: second.port
         ).mixedHash
-        return UInt32(truncatingIfNeeded: mixed ^ mixed >> 32)
+        return (UInt32(truncatingIfNeeded: mixed ^ mixed >> 32) | 1, hasPorts)
     }
 
     /// A datagram for the VXLAN port arrived; true when it was taken (or refused) as VXLAN.
