@@ -28,6 +28,13 @@ package struct LabScript: Sendable {
                 "a lab of \(everyone.count) network namespaces is too large for one machine",
                 hint: "take a part of the cluster; \(Self.namespaceLimit) namespaces are the limit")
         }
+        if let fault = simulator.faultBeyondState {
+            throw LabError(
+                "no lab has fault \"\(fault)\"",
+                hint:
+                    "it builds faults that are state: link, mtu, hairpin, policy, br_netfilter, stale and wrong entries"
+            )
+        }
         names = LabNames(simulator, prefix: prefix)
         let ports = simulator.cluster.objects.services.flatMap(\.spec.ports)
         servicePorts = Set((ports.map(\.port) + ports.compactMap(\.nodePort)).compactMap { UInt16(exactly: $0) })
