@@ -44,7 +44,7 @@ extension NetworkNamespace {
         }
         var packet = packet
         tap(packet, on: link, .ingress, &context)
-        if links[link.index].trafficControl != nil, isFiltered(packet, on: link, .ingress, &context) { return }
+        if links[link.index].isControlled, isFiltered(packet, on: link, .ingress, &context) { return }
         if let bridge = links[link.index].bridge {
             bridgeInput(packet, port: link, bridge: bridge, &context)
         } else {
@@ -261,7 +261,7 @@ extension NetworkNamespace {
             drop(packet, .deviceNotReady, &context)
             return
         }
-        if links[link.index].trafficControl != nil {
+        if links[link.index].isControlled {
             controlledTransmit(packet, on: link, &context)
         } else {
             hardTransmit(packet, on: link, &context)

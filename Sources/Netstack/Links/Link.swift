@@ -52,7 +52,11 @@ public struct Link: Sendable, Hashable {
     public internal(set) var isPromiscuous = false
     public internal(set) var addresses: [Address] = []
     /// What stands between the link's device and the rest of the kernel; nil on nearly all links.
-    public internal(set) var trafficControl: TrafficControl?
+    public internal(set) var trafficControl: TrafficControl? {
+        didSet { isControlled = trafficControl != nil }
+    }
+    /// The same as a flag, which every frame asks for.
+    private(set) var isControlled = false
     public internal(set) var settings = InterfaceSettings()
 
     /// The name padded to 16 octets, as rules compare it.

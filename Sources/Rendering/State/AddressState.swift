@@ -1,6 +1,6 @@
 // Links and addresses of a namespace as `ip link` and `ip addr` of iproute2 6.1 print them, and as their -j does.
-// Simplified: nothing queues in podnet but the queues of faults, so every other qdisc is noqueue; links without an IPv6 address have no
-// link-local one either.
+// Simplified: nothing queues in podnet but the queues of faults, so every other qdisc is noqueue; links without an IPv6
+// address have no link-local one either.
 
 internal import Addressing
 public import Netstack
