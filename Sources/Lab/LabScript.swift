@@ -46,6 +46,11 @@ package struct LabScript: Sendable {
                     "the ipvs mode of kube-proxy cannot be built in a lab",
                     hint: "ask with --proxy-mode iptables or --proxy-mode nftables")
             }
+            guard namespace.relays.isEmpty else {
+                throw LabError(
+                    "the tunnels of flannel's backends ipip, udp and wireguard cannot be built in a lab",
+                    hint: "use vxlan or host-gw")
+            }
             namespaces.append(namespace)
             servers += simulator.servers(in: id).map { (id, $0) }
         }
@@ -180,6 +185,7 @@ package struct LabScript: Sendable {
                     "\(common) type vxlan id \(tunnel.vni) local \(tunnel.local) "
                         + "dev \(namespace.links[tunnel.lower.index].name) dstport \(tunnel.port) nolearning")
             case .dummy: commands.append("\(common) type dummy")
+            case .tunnel: break
             }
         }
         add("\(namespace.name): links", "ip -n \(names[namespace.id]) -batch -", commands)
@@ -220,6 +226,7 @@ package struct LabScript: Sendable {
                 let nodad = address.interface.address.family == .ipv6 ? " nodad" : ""
                 commands.append("addr add \(address.interface)\(broadcast)\(scope) dev \(link.name)\(nodad)")
             }
+            if link.isPromiscuous { commands.append("link set \(link.name) promisc on") }
             if link.isUp, !link.isLoopback { commands.append("link set \(link.name) up") }
         }
         for link in namespace.links where roomForTunnels(on: link, of: namespace) != link.mtu || isBridge(link) {
@@ -252,10 +259,10 @@ package struct LabScript: Sendable {
                     + "dev \(namespace.links[neighbor.link.index].name) nud permanent")
         }
         for route in namespace.mainTable.routes where route.origin != .kernel && isUp(route.link) {
-            let family = route.prefix.family == .ipv6 ? "-6 " : ""
+            // The addresses say which family it is; a line of a batch takes no -6.
             let text = route.text { namespace.links[$0.index].name }
             commands.append(
-                "\(family)route replace \(text.hasSuffix(" pref medium") ? String(text.dropLast(12)) : text)")
+                "route replace \(text.hasSuffix(" pref medium") ? String(text.dropLast(12)) : text)")
         }
         add("\(namespace.name): routes and neighbors", "ip -n \(names[namespace.id]) -batch -", commands)
         let entries = namespace.tunnels.flatMap { tunnel in
@@ -281,6 +288,14 @@ package struct LabScript: Sendable {
                 || own.name.hasPrefix("net.ipv4.vs.") || own.name.hasPrefix("net.bridge.")
             guard isBridgeSetting || isForwarding || (own.value != standard.value && !isElsewhere) else { continue }
             settings.append("\(own.name)=\(own.value)")
+        }
+        let ofAll = namespace.sysctls.ofAllInterfaces.listing
+        for link in namespace.links where !link.isLoopback {
+            // Each link began with what all have.
+            for (own, all) in zip(link.settings.listing, ofAll) where own.value != all.value {
+                guard let value = own.value else { continue }
+                settings.append("net/ipv4/conf/\(link.name)/\(own.name)=\(value)")
+            }
         }
         lines += ["sysctl -q -p - <<'SETTINGS'"] + settings + ["SETTINGS"]
         for link in namespace.links where !link.isLoopback {
