@@ -43,6 +43,8 @@ let package = Package(
         .systemLibrary(
             name: "Clibyaml", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"]), .brew(["libyaml"])]),
 
+        .systemLibrary(name: "Clinux"),
+
         layer("Addressing"),
         layer("Capture", imports: ["Clibpcap"]),
         layer("Wire", imports: ["Addressing"]),
@@ -58,10 +60,12 @@ let package = Package(
             ]),
         layer("Manifests", imports: ["Addressing", "Kubernetes", "Simulation", "Clibyaml"]),
         layer("Rendering", imports: ["Addressing", "Capture", "Wire", "Netstack", "Kubernetes", "Simulation"]),
+        layer(
+            "Lab", imports: ["Addressing", "Wire", "Netstack", "Kubernetes", "Simulation", "Clinux"]),
         .executableTarget(
             name: "podnet",
             dependencies: [
-                "Addressing", "Capture", "Kubernetes", "Netstack", "Simulation", "Manifests", "Rendering",
+                "Addressing", "Capture", "Kubernetes", "Netstack", "Simulation", "Manifests", "Rendering", "Lab",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -83,6 +87,9 @@ let package = Package(
             for: "Rendering",
             imports: ["Addressing", "Capture", "Kubernetes", "Netstack", "Simulation", "Manifests", "Rendering"],
             data: ["Data"]),
+        tests(
+            for: "Lab",
+            imports: ["Addressing", "Kubernetes", "Netstack", "Simulation", "Manifests", "Lab"]),
         tests(for: "CommandLine", imports: ["Capture", "Clibpcap", "podnet"], data: ["BadInput", "Goldens"]),
         tests(
             for: "Documentation",

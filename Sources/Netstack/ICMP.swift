@@ -25,18 +25,17 @@ extension NetworkNamespace {
         let own = isLocal(destination) ? destination : sourceAddress(for: route, to: source)
         guard let own, own.family == .ipv4 else { return }
         let room = min(links[route.egress.index].mtu, 576) - IPv4Header.length - 8
-        let quote = min(packet.length - networkOffset, room)
         let trafficClass =
             context.arena.load8(packet, networkOffset + IPv4Header.Offset.trafficClass) & 0x1e | 0xc0
-        let quoted = context.arena.bytes(packet, from: networkOffset)[..<quote]
+        let quoted = context.arena.quote(packet, room: room)
         let identification = nextIdentification(from: own, to: source, .icmp, &context)
         let (answer, transport) = makePacket(
             LocalHeader(
                 protocol: .icmp, source: own, destination: source, trafficClass: trafficClass,
-                identification: identification), length: 8 + quote, &context)
+                identification: identification), length: 8 + quoted.count, &context)
         context.arena.withMutableBytes(answer) { bytes in
             ICMPv4Message(kind: kind, restOfHeader: restOfHeader).write(to: &bytes, at: transport)
-            bytes.store(Array(quoted), at: transport + 8)
+            bytes.store(quoted, at: transport + 8)
             TransportChecksum.fill(
                 .icmp, source: own, destination: source, in: &bytes, segment: transport..<bytes.byteCount)
         }
@@ -122,6 +121,9 @@ extension NetworkNamespace {
             sendEchoReply(to: packet, transport: transport, from: destination, to: source, &context)
             context.deliver(packet, in: id)
         case .echoReply: echoReplyInput(packet, transport: transport, from: source, &context)
+        case .redirectHost, .redirectNetwork:
+            heedRedirect(packet, transport: transport, &context)
+            context.consume(packet, in: id)
         default:
             if kind.isError {
                 let mtu = kind == .fragmentationNeeded ? Int(context.arena.load16(packet, transport + 6)) : nil

@@ -29,13 +29,13 @@ extension NetworkNamespace {
             mayAnswerIPv6(source, kind, by: route, context.now)
         else { return }
         let room = IPv6Header.smallestMTU - IPv6Header.length - ICMPv6Message.length
-        let quoted = context.arena.bytes(packet, from: networkOffset).prefix(room)
+        let quoted = context.arena.quote(packet, room: room)
         let (answer, transport) = makePacket(
             LocalHeader(protocol: .icmpv6, source: own, destination: source),
             length: ICMPv6Message.length + quoted.count, &context)
         context.arena.withMutableBytes(answer) { bytes in
             ICMPv6Message(kind: kind, restOfHeader: restOfHeader).write(to: &bytes, at: transport)
-            bytes.store(Array(quoted), at: transport + ICMPv6Message.length)
+            bytes.store(quoted, at: transport + ICMPv6Message.length)
             TransportChecksum.fill(
                 .icmpv6, source: own, destination: source, in: &bytes, segment: transport..<bytes.byteCount)
         }

@@ -20,6 +20,29 @@ struct LocalHeader {
     var flowHash: UInt32 = 0
 }
 
+extension PacketArena {
+    /// What the kernel has in place of a checksum it leaves to the device: the sum over the pseudo header.
+    func unfinishedChecksum(of packet: Packet) -> (offset: Int, value: UInt16)? {
+        guard let header = NetworkHeader(packet, in: self), let field = TransportChecksum.offset(of: header.protocol)
+        else { return nil }
+        var sum = Checksum()
+        sum.addPseudoHeader(
+            source: source(packet), destination: destination(packet), protocol: header.protocol,
+            length: packet.length - header.transport)
+        return (header.transport + field, ~sum.value)
+    }
+
+    /// An IP packet as an error quotes it, at most so many octets.
+    func quote(_ packet: Packet, room: Int) -> [UInt8] {
+        var octets = bytes(packet, from: networkOffset)
+        if packet.lacksChecksum, let checksum = unfinishedChecksum(of: packet) {
+            octets[checksum.offset - networkOffset] = UInt8(checksum.value >> 8)
+            octets[checksum.offset - networkOffset + 1] = UInt8(checksum.value & 0xff)
+        }
+        return Array(octets.prefix(room))
+    }
+}
+
 extension NetworkNamespace {
     /// A packet with that header and room for a transport header and payload, which begin at `transport`. Both
     /// addresses are of one family.

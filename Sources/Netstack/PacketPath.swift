@@ -38,12 +38,18 @@ extension NetworkNamespace {
             drop(packet, .unhandledProtocol, &context)
             return
         }
+        guard packet.length <= links[link.index].longestFrame else {
+            drop(packet, .packetTooBig, &context)
+            return
+        }
         var packet = packet
         tap(packet, on: link, .ingress, &context)
+        if links[link.index].trafficControl != nil, isFiltered(packet, on: link, .ingress, &context) { return }
         if let bridge = links[link.index].bridge {
             bridgeInput(packet, port: link, bridge: bridge, &context)
         } else {
-            packet.type = frameType(packet, for: link, context)
+            packet.type = packet.isLoopedBack ? .host : frameType(packet, for: link, context)
+            packet.isLoopedBack = false
             protocolInput(packet, on: link, &context)
         }
     }
@@ -226,6 +232,7 @@ extension NetworkNamespace {
             ? pathMTU(to: destination, by: route, at: context.now) : links[route.egress.index].mtu
         // What came in fragments leaves in fragments, none larger than the largest.
         guard packet.length - networkOffset > mtu || packet.bridge.largestFragment > 0 else {
+            if packet.provesNextHop { confirmNeighbor(nextHop, on: route.egress, &context) }
             sendToNeighbor(packet, nextHop: nextHop, on: route.egress, &context)
             return
         }
@@ -246,13 +253,23 @@ extension NetworkNamespace {
 
     // MARK: to a link
 
-    /// dev_queue_xmit: the tap sees the frame, then the device takes it.
+    /// dev_queue_xmit: traffic control, if there is any, then the device.
     mutating func transmit(_ packet: Packet, on link: LinkID, _ context: inout PathContext) {
-        var packet = packet
-        guard links[link.index].isUp else {
+        guard links[link.index].isRunning else {
             drop(packet, .deviceNotReady, &context)
             return
         }
+        if links[link.index].trafficControl != nil {
+            controlledTransmit(packet, on: link, &context)
+        } else {
+            hardTransmit(packet, on: link, &context)
+        }
+    }
+
+    /// dev_hard_start_xmit: the tap sees the frame, then the device takes it.
+    mutating func hardTransmit(_ packet: Packet, on link: LinkID, _ context: inout PathContext) {
+        var packet = packet
+        if !links[link.index].isLoopback { packet.lacksChecksum = false }
         tap(packet, on: link, .egress, &context)
         switch links[link.index].kind {
         case .loopback:

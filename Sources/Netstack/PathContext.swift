@@ -11,6 +11,8 @@ package struct Transmission: BitwiseCopyable, Sendable {
     package var link: LinkID
     /// The veth peer; nil when the underlay carries the frame.
     package var peer: LinkPeer?
+    /// It waits in the link's queue, and the device has not had it yet.
+    package var isQueued = false
 }
 
 /// The other end of a veth pair.
@@ -150,6 +152,11 @@ package struct Recording: Sendable {
         arena.withBytes(packet) { bytes in
             unsafe bytes.withUnsafeBytes { octets.append(contentsOf: $0) }
         }
+        if packet.lacksChecksum, let checksum = arena.unfinishedChecksum(of: packet) {
+            let position = octets.count - packet.length + checksum.offset
+            octets[position] = UInt8(checksum.value >> 8)
+            octets[position + 1] = UInt8(checksum.value & 0xff)
+        }
         return Int32(frames.count - 1)
     }
 }
@@ -235,9 +242,27 @@ public struct PathContext: ~Copyable {
 
     // MARK: what the wire between machines needs
 
-    /// Ends a frame the underlay lost.
-    package mutating func lose(_ packet: Packet, in namespace: NamespaceID) {
-        drop(packet, .underlay, in: namespace)
+    /// Ends a frame that was lost between machines, or in a link's queue.
+    package mutating func lose(_ packet: Packet, _ reason: DropReason = .underlay, in namespace: NamespaceID) {
+        drop(packet, reason, in: namespace)
+    }
+
+    /// Notes what a fault did to a packet.
+    package mutating func note(
+        _ action: PathEvent.FaultAction, of fault: Int32, on packet: Packet, in namespace: NamespaceID
+    ) {
+        record(.fault(fault, action), packet, in: namespace)
+    }
+
+    /// Turns over one bit of a frame.
+    package mutating func flip(bit: Int, ofOctet octet: Int, in packet: inout Packet) {
+        arena.flip(bit: bit, ofOctet: octet, in: packet)
+        packet.isSuspect = true
+    }
+
+    /// Whether a selection takes in the frame.
+    package func selects(_ selector: TrafficSelector, _ packet: Packet) -> Bool {
+        arena.selects(selector, packet)
     }
 
     /// A second copy for another port of a switch.

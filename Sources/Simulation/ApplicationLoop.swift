@@ -132,7 +132,8 @@ extension Simulator {
 
     private mutating func clientNews(_ event: SocketEvent, flow: Int) {
         switch event.kind {
-        case .connected: sendRequest(flow, event.socket, because: event.packet)
+        case .connected:
+            schedule(.request(flow: flow, event.socket, cause: event.packet), after: ApplicationDelay.request)
         case .received(let octets):
             flows[flow].response += octets
             let isLast = flows[flow].asked == flows[flow].request.requests
@@ -206,6 +207,9 @@ extension Simulator {
 
     mutating func applicationTimer(_ timer: ApplicationTimer) {
         switch timer {
+        case .request(let flow, let socket, let cause):
+            guard flows[flow].outcome == nil else { return }
+            sendRequest(flow, socket, because: cause)
         case .respond(let id, let socket, let cause):
             let key = ApplicationSocket(namespace: id, socket: socket)
             guard case .httpConnection(var connection) = applications[key] else { return }

@@ -7,6 +7,8 @@ internal import Netstack
 
 /// What an application waits for.
 enum ApplicationTimer: Sendable {
+    /// A client whose connection is open asks.
+    case request(flow: Int, SocketID, cause: UInt32)
     case respond(NamespaceID, SocketID, cause: UInt32)
     case close(NamespaceID, SocketID, cause: UInt32)
     case echo(NamespaceID, SocketID, [UInt8], to: SocketAddress, cause: UInt32)
@@ -29,8 +31,8 @@ enum Application: Sendable {
 }
 
 /// One connection of an HTTP server.
-struct HTTPConnection: Sendable {
-    enum Answer: Sendable {
+package struct HTTPConnection: Sendable {
+    package enum Answer: Sendable {
         /// The server's name, or as many octets as the path asks for.
         case server(name: String)
         case always([UInt8])
@@ -45,10 +47,10 @@ struct HTTPConnection: Sendable {
     /// Once the answer is written the server closes, because of this packet; nil while it keeps the connection.
     var closesBecauseOf: UInt32?
 
-    init(answer: Answer) { self.answer = answer }
+    package init(answer: Answer) { self.answer = answer }
 
     /// Reads on. True when a request is complete; what a client sends before it is answered is not read.
-    mutating func read(_ octets: [UInt8]) -> Bool {
+    package mutating func read(_ octets: [UInt8]) -> Bool {
         if request != nil {
             guard missing > 0 else { return false }
             missing -= octets.count
@@ -64,7 +66,7 @@ struct HTTPConnection: Sendable {
     }
 
     /// The answer to the request, which is done with.
-    mutating func takeAnswer() -> (octets: [UInt8], keepsOpen: Bool) {
+    package mutating func takeAnswer() -> (octets: [UInt8], keepsOpen: Bool) {
         let keepsOpen: Bool
         let octets: [UInt8]
         switch answer {
@@ -82,6 +84,8 @@ struct HTTPConnection: Sendable {
 
 /// The pauses applications make.
 enum ApplicationDelay {
+    /// From an open connection to the request.
+    static let request: Nanoseconds = 100_000
     /// From a complete request, once it is read, to the response.
     static let response: Nanoseconds = 50_000
     /// From the last octet written, or the peer's FIN, to close().
@@ -93,13 +97,13 @@ enum ApplicationDelay {
 
 /// The octets of an HTTP exchange. A server answers `GET /bytes/N` with N letters and everything else with its name; it
 /// reads a body as long as Content-Length says, and closes unless the request says `Connection: keep-alive`.
-enum HTTP {
+package enum HTTP {
     /// A head longer than this is never complete.
     static let mostHead = 65_536
     /// A server makes no larger answer.
     static let mostResponse = 1 << 30
 
-    static func request(host: String, body: Int? = nil, response: Int? = nil, keepsOpen: Bool = false) -> [UInt8] {
+    package static func request(host: String, body: Int? = nil, response: Int? = nil, keepsOpen: Bool = false) -> [UInt8] {
         let path = response.map { "/bytes/\($0)" } ?? "/"
         var head = "\(body == nil ? "GET" : "POST") \(path) HTTP/1.1\r\nHost: \(host)\r\n"
         head += "User-Agent: podnet\r\nAccept: */*\r\n"
@@ -172,7 +176,7 @@ enum HTTP {
     }
 
     /// Whether a response is all there.
-    static func isComplete(_ response: [UInt8]) -> Bool {
+    package static func isComplete(_ response: [UInt8]) -> Bool {
         guard let length = headLength(response) else { return false }
         let field = headers(response).first { $0.name.lowercased() == "content-length" }
         return response.count - length >= field.flatMap { Int($0.value) } ?? 0

@@ -10,6 +10,8 @@ public struct Cluster: Sendable {
     public let warnings: [ObjectWarning]
     /// Rules of real nodes, by node.
     var dumps: [String: [RulesDump]] = [:]
+    /// What is wrong on purpose.
+    private(set) var faults = FaultPlan()
 
     /// Lets the controllers work on what the user gave until nothing changes. The seed decides names, addresses and
     /// ports nobody chose, `proxyMode` replaces the kube-proxy mode of the configuration. Throws when the input
@@ -33,5 +35,6 @@ public struct Cluster: Sendable {
         PodStatuses.markRunning(&objects)
         EndpointSlices.reconcile(&objects, seed: seed)
         self.objects = objects
+        faults = try FaultPlan(self, seed: seed)
     }
 }

@@ -164,7 +164,8 @@ extension Simulator {
             for: view, on: &namespace, hardwareAddress: hardwareAddress("\(name)/\(IPVSProxy.device)"))
         var ruleset = proxied.ruleset
         if let own = ownLease, flannel.ipMasq, let network = flannel.network {
-            FlannelRules.install(network: network, subnet: own.subnet, into: &ruleset)
+            FlannelRules.install(
+                network: network, subnet: own.subnet, forwards: flannel.forwardRules, into: &ruleset)
         }
         namespace.setRuleset(ruleset, madeFrom: proxied)
         // IPVS balances no IPv6 packets yet, so its rules would lead them nowhere.
@@ -194,7 +195,7 @@ extension Simulator {
         }
     }
 
-    private func lease(of node: Node) -> FlannelLease? {
+    func lease(of node: Node) -> FlannelLease? {
         FlannelDaemon.lease(of: node, vtepMAC: hardwareAddress("\(node.name)/flannel"))
     }
 

@@ -47,6 +47,15 @@ struct UnderlaySwitch: Sendable {
         networkOfPort.append(network)
     }
 
+    /// The ports of each network, in order of attachment.
+    var portsByNetwork: [[LinkPeer]] {
+        networks.indices.map { network in
+            ports.indices.filter { networkOfPort[$0] == network }.map {
+                LinkPeer(namespace: ports[$0].namespace, link: ports[$0].link)
+            }
+        }.filter { !$0.isEmpty }
+    }
+
     /// Where a frame goes: the learned port, or all others of its network, newest first as a Linux bridge floods.
     mutating func targets(from source: Port, sourceMAC: MACAddress, destinationMAC: MACAddress) -> [Port] {
         if !sourceMAC.isMulticast { forwardingDatabase[sourceMAC] = source }

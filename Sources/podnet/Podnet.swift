@@ -17,6 +17,6 @@ struct Podnet: ParsableCommand {
         subcommands: [
             Trace.self, CaptureCommand.self, PacketCommand.self, Doors.self, Parity.self, Get.self, Rules.self, IP.self,
             BridgeCommand.self,
-            Conntrack.self,
+            Conntrack.self, LabCommand.self,
         ])
 }

@@ -82,14 +82,3 @@ struct Trace: ParsableCommand {
 enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
     case text, json
 }
-
-extension FlowSource {
-    /// The namespace the source is in.
-    var owner: NamespaceOwner {
-        switch self {
-        case .pod(let key): .pod(key)
-        case .node(let name): .node(name)
-        case .host(let name): .host(name)
-        }
-    }
-}

@@ -43,9 +43,14 @@ extension NetworkNamespace {
             drop(packet, .vxlanLoop, &context)
             return
         }
-        let sourcePort = flowPort(packet, context)
+        guard route.kind != .local else {
+            bypass(packet, tunnel: tunnel, &context)
+            return
+        }
+        let (hash, hasPorts) = flowHash(packet, context)
         let overhead = EthernetHeader.length + IPv4Header.length + UDPHeader.length + VXLANHeader.length
         var outer = packet
+        if hasPorts { outer.flowHash = hash }
         outer.connection = .none
         outer.connectionState = .none
         outer.bridge = BridgeNetfilterState()
@@ -63,7 +68,7 @@ extension NetworkNamespace {
             bytes.storeUInt16(EtherType.ipv4.rawValue, at: 12)
             header.write(to: &bytes, at: networkOffset)
             UDPHeader(
-                sourcePort: sourcePort, destinationPort: tunnel.port,
+                sourcePort: flowPort(hash), destinationPort: tunnel.port,
                 payloadLength: datagramLength - UDPHeader.length
             ).write(to: &bytes, at: transport)
             VXLANHeader(networkIdentifier: tunnel.vni).write(to: &bytes, at: transport + UDPHeader.length)
@@ -75,31 +80,57 @@ extension NetworkNamespace {
         localOutput(outer, by: route, &context)
     }
 
-    /// The outer source port: from the sending socket's hash where there is one, else from the inner headers
-    /// (udp_flow_src_port), so that one flow takes one path.
-    private func flowPort(_ packet: Packet, _ context: borrowing PathContext) -> UInt16 {
-        var hash = packet.flowHash
-        if hash == 0, let tuple = ConnectionTuple(packet, at: networkOffset, in: context.arena) {
-            let mixed = tuple.mixedHash
-            hash = UInt32(truncatingIfNeeded: mixed ^ mixed >> 32)
-        }
+    /// The peer is this machine: the frame comes in by the device it left by, whoever it was for (vxlan_encap_bypass).
+    private mutating func bypass(_ packet: Packet, tunnel: VXLANTunnel, _ context: inout PathContext) {
+        var packet = packet
+        packet.isLocal = false
+        packet.isLoopedBack = true
+        context.transmissions.append(
+            Transmission(
+                packet: packet, source: id, link: tunnel.link, peer: LinkPeer(namespace: id, link: tunnel.link)))
+    }
+
+    /// The outer source port of a flow (udp_flow_src_port), so that one flow takes one path.
+    private func flowPort(_ hash: UInt32) -> UInt16 {
         let low = UInt32(sysctls.localPortRange.lowerBound)
         let high = UInt32(sysctls.localPortRange.upperBound)
         return UInt16(low + UInt32((UInt64(hash) * UInt64(high - low)) >> 32))
+    }
+
+    /// The packet's hash, else what the flow dissector makes of its headers: the same in both directions, from ports
+    /// only where a whole packet has some (__flow_hash_consistentify). All nodes share one key here, as namespaces of
+    /// one kernel do.
+    private func flowHash(_ packet: Packet, _ context: borrowing PathContext) -> (hash: UInt32, hasPorts: Bool) {
+        if packet.flowHash != 0 { return (packet.flowHash, true) }
+        guard let header = NetworkHeader(packet, in: context.arena) else { return (0, false) }
+        let hasPorts =
+            header.protocol.hasPorts && !header.isFragment && packet.length >= header.transport + 4
+        func port(_ offset: Int) -> UInt16 { hasPorts ? context.arena.load16(packet, header.transport + offset) : 0 }
+        let source = SocketAddress(context.arena.source(packet), port(0))
+        let destination = SocketAddress(context.arena.destination(packet), port(2))
+        let (first, second) = source < destination ? (source, destination) : (destination, source)
+        let mixed = ConnectionTuple(
+            source: first.address, destination: second.address, protocol: header.protocol, sourcePort: first.port,
+            destinationPort: second.port
+        ).mixedHash
+        return (UInt32(truncatingIfNeeded: mixed ^ mixed >> 32) | 1, hasPorts)
     }
 
     /// A datagram for the VXLAN port arrived; true when it was taken (or refused) as VXLAN.
     mutating func vxlanInput(
         _ packet: Packet, transport: Int, destinationPort: UInt16, _ context: inout PathContext
     ) -> Bool {
-        guard tunnels.contains(where: { $0.port == destinationPort }) else { return false }
+        // A device that is down has no socket.
+        guard tunnels.contains(where: { $0.port == destinationPort && links[$0.link.index].isUp }) else { return false }
         let parsed = context.arena.withBytes(packet) { try? VXLANHeader(parsing: $0, at: transport + UDPHeader.length) }
         guard let header = parsed, packet.length >= transport + UDPHeader.length + VXLANHeader.length + 14 else {
             drop(packet, .vxlanInvalidHeader, &context)
             return true
         }
-        guard let tunnel = tunnels.first(where: { $0.vni == header.networkIdentifier && $0.port == destinationPort })
-        else {
+        let device = tunnels.first {
+            $0.vni == header.networkIdentifier && $0.port == destinationPort && links[$0.link.index].isUp
+        }
+        guard let tunnel = device else {
             drop(packet, .vxlanNotFound, &context)
             return true
         }
@@ -108,10 +139,6 @@ extension NetworkNamespace {
         inner.scrub()
         context.arena.advance(&inner, by: transport + UDPHeader.length + VXLANHeader.length)
         context.record(.decapsulated(tunnel.link, remote: remote, vni: tunnel.vni), inner, in: id)
-        guard links[tunnel.link.index].isUp else {
-            drop(inner, .deviceNotReady, &context)
-            return true
-        }
         tap(inner, on: tunnel.link, .ingress, &context)
         inner.type = frameType(inner, for: tunnel.link, context)
         protocolInput(inner, on: tunnel.link, &context)

@@ -143,6 +143,17 @@ extension NetworkNamespace {
         transmit(packet, on: link, &context)
     }
 
+    /// Asks for a neighbor to whom nothing is sent yet (neigh_event_send).
+    mutating func ask(_ address: IPAddress, on link: LinkID, _ context: inout PathContext) {
+        let position = neighbors.create(address, link)
+        let entry = neighbors.entries[position]
+        guard entry.state == .failed || entry.state == .incomplete && entry.probes == 0 else { return }
+        neighbors.entries[position].state = .incomplete
+        neighbors.entries[position].probes = 1
+        solicit(position, &context)
+        setNeighborTimer(position, after: NeighborTable.retransmission, &context)
+    }
+
     func isBroadcast(_ address: IPAddress) -> Bool {
         guard let position = localTable.lookup(address) else { return false }
         return localTable.routes[position].kind == .broadcast
@@ -154,7 +165,7 @@ extension NetworkNamespace {
     }
 
     /// A packet on the detour of bridged DNAT has POSTROUTING, which confirms its connection, still before it.
-    private mutating func keepConnection(of packet: Packet, while isParked: Bool) {
+    mutating func keepConnection(of packet: Packet, while isParked: Bool) {
         guard packet.bridge.bridgedDNAT, packet.connection != .none else { return }
         connections[packet.connection].isParked = isParked
     }
@@ -207,7 +218,7 @@ extension NetworkNamespace {
         }
     }
 
-    /// The proof a transport has that its packets arrive (neigh_confirm).
+    /// A packet carries the proof of a transport that its packets arrive (sock_confirm_neigh).
     mutating func confirmNeighbor(_ address: IPAddress, on link: LinkID, _ context: inout PathContext) {
         guard let position = neighbors.position(address, link) else { return }
         neighbors.entries[position].confirmed = context.now

@@ -77,7 +77,7 @@ extension NetworkNamespace {
         guard !fields.isLaterFragment else { return }
         if kind == .tcpReset {
             guard fields.protocol == .tcp, hasIntactChecksum(packet, fields, context) else { return }
-            sendReset(about: packet, &context)
+            sendReset(about: packet, byRule: true, &context)
             return
         }
         guard hasIntactChecksum(packet, fields, context) else { return }

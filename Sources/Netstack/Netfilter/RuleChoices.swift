@@ -16,24 +16,39 @@ public struct RuleChoice: Hashable, Sendable, BitwiseCopyable {
 
 /// How the choices of one packet are made.
 package struct RuleChoices: Sendable {
-    /// The packet whose choices are scripted; the choices of all others are drawn.
-    package var packet: UInt32?
+    /// Whose choices are scripted; those of all other packets are drawn.
+    private enum Scope {
+        case nobody
+        case packet(UInt32)
+        case everybody
+    }
+    private var scope = Scope.nobody
     /// What to take at the first choices. Behind them the first way is taken.
     package var script: [Int] = []
-    /// The scripted packet's choices so far.
+    /// The scripted choices so far.
     package private(set) var made: [RuleChoice] = []
 
     package init() {}
 
     /// A script for one packet.
     package init(packet: UInt32, script: [Int]) {
-        self.packet = packet
+        scope = .packet(packet)
+        self.script = script
+    }
+
+    /// A script for all packets there are, in the order of their choices.
+    package init(everybody script: [Int]) {
+        scope = .everybody
         self.script = script
     }
 
     /// The way the script takes; nil when the packet's choices are to be drawn.
     fileprivate mutating func take(of count: Int, for packet: UInt32, probability: (Int) -> Double) -> Int? {
-        guard packet == self.packet else { return nil }
+        switch scope {
+        case .nobody: return nil
+        case .packet(let own): guard packet == own else { return nil }
+        case .everybody: break
+        }
         let taken = made.count < script.count ? min(script[made.count], count - 1) : 0
         made.append(RuleChoice(count: count, taken: taken, probability: probability(taken)))
         return taken

@@ -85,7 +85,14 @@ extension NetworkNamespace {
                         kind: .local, egress: LinkID(0), gateway: nil,
                         preferredSource: route.preferredSource ?? destination, reference: reference))
             }
-            return verdict(route, reference)
+            var found = verdict(route, reference)
+            if !redirectedRouters.isEmpty, let router = redirectedRouters[destination],
+                case .route(var result) = found
+            {
+                result.gateway = router
+                found = .route(result)
+            }
+            return found
         }
         return .unreachable(answer: .networkUnreachable, .noOutputRoute)
     }

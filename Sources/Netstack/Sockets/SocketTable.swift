@@ -30,6 +30,8 @@ struct Socket: Sendable {
     var identification: UInt16 = 0
     /// Drawn once, as sk_txhash: the VXLAN source port of everything this socket sends follows from it.
     var flowHash: UInt32 = 0
+    /// What was sent has arrived; the next packet tells the neighbors on its way (sk_dst_pending_confirm).
+    var provesNextHop = false
     /// IP_TTL; nil for the namespace's default.
     var timeToLive: UInt8?
     /// For accepted connections, the listener.
@@ -237,6 +239,7 @@ extension NetworkNamespace {
                 identification: identification, dontFragment: fits, flowHash: socket.flowHash),
             length: UDPHeader.length + payload.count, &context)
         packet.ignoresDontFragment = true
+        packet.lacksChecksum = links[route.egress.index].isLoopback
         context.arena.withMutableBytes(packet) { bytes in
             UDPHeader(sourcePort: socket.local.port, destinationPort: remote.port, payloadLength: payload.count)
                 .write(to: &bytes, at: start)

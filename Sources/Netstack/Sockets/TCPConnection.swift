@@ -76,10 +76,6 @@ struct TCPConnection: Sendable {
     /// When the SYN or SYN-ACK left; nil when it was sent again, whose times prove nothing.
     var handshakeSent: Nanoseconds?
 
-    /// Progress has proved that the next hop is alive; the next segment tells its neighbor entry
-    /// (sk_dst_pending_confirm).
-    var confirmsPath = false
-
     /// Acknowledgments that wait until the application lets go of the socket (sk_backlog).
     var backlog: [TCPHeader] = []
     /// The application is still at work on what it sends.

@@ -34,6 +34,9 @@ extension NetworkNamespace {
             let payload = context.arena.bytes(packet, from: transport + header.headerLength)
             context.deliver(packet, in: id)
             segmentArrived(header, payload, at: socket, &context)
+        } else if isBroadcast(destination) {
+            // No connection to everyone, and no reset from everyone.
+            drop(packet, .noSocket, &context)
         } else if let listener = sockets.tcpListener(local), header.flags.contains(.syn),
             header.flags.isDisjoint(with: [.ack, .rst])
         {
@@ -109,7 +112,7 @@ extension NetworkNamespace {
         }
         sockets[tcp: id]?.adopt(header)
         sockets[tcp: id]?.establish(header, at: context.now)
-        sockets[tcp: id]?.confirmsPath = true
+        sockets.sockets[id.index].provesNextHop = true
         sendAcknowledgment(id, &context)
         context.notify(id, in: self.id, .connected)
         setKeepalive(id, &context)
@@ -121,7 +124,7 @@ extension NetworkNamespace {
     ) {
         let segment = OutgoingSegment(
             local: sockets.sockets[id.index].local, remote: remote, sequence: header.acknowledgment, flags: .rst,
-            window: 0)
+            window: 0, isUnicastReply: true)
         transmit(segment, &context)
     }
 
@@ -153,7 +156,7 @@ extension NetworkNamespace {
                 return
             }
             sockets[tcp: id]?.establish(header, at: context.now)
-            sockets[tcp: id]?.confirmsPath = true
+            sockets.sockets[id.index].provesNextHop = true
             if let listener = sockets.sockets[id.index].listener {
                 context.notify(id, in: self.id, .accepted(listener: listener))
             }
@@ -213,7 +216,7 @@ extension NetworkNamespace {
             default: break
             }
         }
-        sockets[tcp: id]?.confirmsPath = true
+        sockets.sockets[id.index].provesNextHop = true
         armTimer(id, &context)
         if sockets[tcp: id]?.state == .timeWait { enterTimeWait(id, &context) }
         return outcome.sendsNewDataFirst

@@ -18,6 +18,9 @@ struct OutgoingSegment {
     var flowHash: UInt32 = 0
     var timeToLive: UInt8?
     var isRetransmission = false
+    /// Made outside of a socket, which finishes the checksum (ip_send_unicast_reply).
+    var isUnicastReply = false
+    var provesNextHop = false
 }
 
 extension NetworkNamespace {
@@ -154,10 +157,6 @@ extension NetworkNamespace {
         guard let remote = sockets.sockets[id.index].remote,
             let told = sockets[tcp: id]?.tellOfArrivals(sendsData: !payload.isEmpty, at: context.now)
         else { return }
-        if sockets[tcp: id]?.confirmsPath == true, case .route(let route) = routeOutput(remote.address) {
-            sockets[tcp: id]?.confirmsPath = false
-            confirmNeighbor(route.nextHop(remote.address), on: route.egress, &context)
-        }
         var options = TCPOptions()
         options.sackBlocks = told.blocks
         if told.usesTimestamps {
@@ -170,7 +169,9 @@ extension NetworkNamespace {
             acknowledgment: told.expected, flags: flags.union(.ack), window: told.window,
             options: options, payload: payload, identification: nextIdentification(of: id),
             flowHash: sockets.sockets[id.index].flowHash,
-            timeToLive: sockets.sockets[id.index].timeToLive, isRetransmission: isRetransmission)
+            timeToLive: sockets.sockets[id.index].timeToLive, isRetransmission: isRetransmission,
+            provesNextHop: sockets.sockets[id.index].provesNextHop)
+        sockets.sockets[id.index].provesNextHop = false
         transmit(segment, &context)
     }
 
@@ -244,7 +245,7 @@ extension NetworkNamespace {
     }
 
     /// Refuses a segment nobody expects (tcp_v4_send_reset, nf_send_reset): no options, IP id 0.
-    mutating func sendReset(about packet: Packet, _ context: inout PathContext) {
+    mutating func sendReset(about packet: Packet, byRule: Bool = false, _ context: inout PathContext) {
         guard let transport = NetworkHeader(packet, in: context.arena)?.transport else { return }
         let parsed = context.arena.withBytes(packet) { try? TCPHeader(parsing: $0, at: transport) }
         guard let header = parsed, !header.flags.contains(.rst) else { return }
@@ -252,7 +253,7 @@ extension NetworkNamespace {
         var segment = OutgoingSegment(
             local: SocketAddress(destinationAddress(packet, context), header.destinationPort),
             remote: SocketAddress(sourceAddress(packet, context), header.sourcePort), sequence: 0, flags: .rst,
-            window: 0)
+            window: 0, isUnicastReply: !byRule)
         if header.flags.contains(.ack) {
             segment.sequence = header.acknowledgment
         } else {
@@ -271,11 +272,13 @@ extension NetworkNamespace {
             sourcePort: segment.local.port, destinationPort: segment.remote.port, sequence: segment.sequence,
             acknowledgment: segment.acknowledgment, flags: segment.flags, window: segment.window,
             options: segment.options)
-        let (packet, start) = makePacket(
+        var (packet, start) = makePacket(
             LocalHeader(
                 protocol: .tcp, source: segment.local.address, destination: segment.remote.address,
                 timeToLive: segment.timeToLive, identification: segment.identification, dontFragment: true,
                 flowHash: segment.flowHash), length: header.writtenLength + segment.payload.count, &context)
+        packet.lacksChecksum = !segment.isUnicastReply
+        packet.provesNextHop = segment.provesNextHop
         context.arena.withMutableBytes(packet) { bytes in
             header.write(to: &bytes, at: start)
             bytes.store(Array(segment.payload), at: start + header.writtenLength)

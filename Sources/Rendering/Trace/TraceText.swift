@@ -171,6 +171,9 @@ public struct TraceText: Sendable {
             return level == .minimal ? [] : [indent + dimmed("\(bridge) floods it")]
         case .fragmented(let count, let mtu):
             return [indent + "fragmented into \(count) for MTU \(mtu)"]
+        case .fault(let name, let action):
+            // Chance has no place in a stable text.
+            return level == .minimal ? [] : [indent + coloured(faultText(name, action), .red)]
         }
     }
 
@@ -224,6 +227,7 @@ public struct TraceText: Sendable {
                 lines.append(
                     indent + "  \(rule.table) \(rule.chain)" + (rule.comment.map { " \"\($0)\"" } ?? ""))
             }
+            if let fault = trace.fault { lines.append(indent + "  because of fault \"\(fault)\"") }
             return lines
         case .waiting(let place):
             return [(level == .minimal ? "  " : "     ") + "still waiting at \(place)"]
@@ -262,6 +266,10 @@ public struct TraceText: Sendable {
         case .answered:
             lines.append(bold("answer") + "    after " + durationText(trace.report.finished - trace.report.started))
         default: break
+        }
+        let label = trace.faults.count == 1 ? "fault " : "faults"
+        for (number, fault) in trace.faults.enumerated() {
+            lines.append((number == 0 ? bold(label) : "      ") + "    " + fault.described)
         }
         return lines
     }
