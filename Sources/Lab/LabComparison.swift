@@ -108,7 +108,9 @@ package struct LabRunner {
         var recording = RealRecording()
         for flow in flows {
             let began = realTime() - start
-            try withNetworkNamespace(script.names[flow.request.source]) { () throws(LabError) in loop.begin(flow.request) }
+            try withNetworkNamespace(script.names[flow.request.source]) { () throws(LabError) in
+                loop.begin(flow.request)
+            }
             work(for: flow.longest, untilClientIsDone: true)
             recording.flows.append((began, loop.endClient()))
             work(for: Self.grace)

@@ -103,7 +103,9 @@ package enum HTTP {
     /// A server makes no larger answer.
     static let mostResponse = 1 << 30
 
-    package static func request(host: String, body: Int? = nil, response: Int? = nil, keepsOpen: Bool = false) -> [UInt8] {
+    package static func request(host: String, body: Int? = nil, response: Int? = nil, keepsOpen: Bool = false)
+        -> [UInt8]
+    {
         let path = response.map { "/bytes/\($0)" } ?? "/"
         var head = "\(body == nil ? "GET" : "POST") \(path) HTTP/1.1\r\nHost: \(host)\r\n"
         head += "User-Agent: podnet\r\nAccept: */*\r\n"
