@@ -35,6 +35,8 @@ struct BridgeNetfilterState: BitwiseCopyable {
     var physicalIngress = LinkID.none
     /// The bridge port it leaves by, where that is known already.
     var physicalEgress = LinkID.none
+    /// The frame came in for the bridge device itself.
+    var isForBridge = false
     /// IP input must not run PREROUTING again (ip_sabotage_in).
     var prerouted = false
     /// The frame's source before neighbor output overwrote it (bridged_dnat).
@@ -64,7 +66,8 @@ public struct Packet: BitwiseCopyable, Sendable {
     /// Made on this host, not received.
     var isLocal = false
     /// A hash drawn by the sending socket, or made from addresses and ports on the way into a tunnel (skb->hash with
-    /// l4_hash): it chooses the VXLAN source port, and stays with the packet from namespace to namespace. 0 until then.
+    /// l4_hash): it chooses the VXLAN source port, and stays with the packet from namespace to namespace. 0 until
+    /// then.
     var flowHash: UInt32 = 0
     /// May be fragmented here although it says DF: its socket sets DF to learn the path's MTU, not to forbid
     /// fragments, or it was joined from fragments that said so (skb->ignore_df).

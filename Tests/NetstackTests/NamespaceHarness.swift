@@ -48,6 +48,16 @@ final class NamespaceHarness {
         _modify { yield &namespaces[0] }
     }
 
+    /// No interface of the host sends redirects, nor do all.
+    func stopRedirects() {
+        host.sysctls.sendRedirects = false
+        for link in host.links {
+            var settings = link.settings
+            settings.sendRedirects = false
+            host.setInterface(link.id, to: settings)
+        }
+    }
+
     /// A link to the underlay, whose frames end in `sent`.
     @discardableResult
     func addEthernet(

@@ -128,10 +128,11 @@ struct KernelFlow {
     /// Runs the flow; the frames on each interface.
     func run(seed: UInt64) throws -> [String: [String]] {
         var text = try kernelFlowText(cluster == "pair" ? "pair.yaml" : "cluster.yaml")
-        if cluster == "host-gw" { text += "---\n" + (try kernelFlowText("host-gw.yaml")) }
         if cluster == "pair" {
             text = text.replacing("MTU", with: "\(mtu)")
             text = text.replacing("# SETTINGS", with: settings.joined(separator: "\n    "))
+        } else if cluster != "vxlan" {
+            text += "---\n" + (try kernelFlowText("\(cluster).yaml"))
         }
         let loaded = try LoadedManifests.load(text: text, name: "cluster.yaml")
         var realised = try Cluster(realising: loaded.objects, seed: seed)
