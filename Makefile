@@ -6,6 +6,8 @@ SCRATCH ?= .build
 CONFIGURATION ?= release
 # Arguments for one run: make test ARGUMENTS='--filter WireTests', make bench ARGUMENTS='--rounds 3'.
 ARGUMENTS ?=
+# How many clusters `make lab` draws.
+LAB_RANDOM ?= 200
 
 SWIFT_BUILD = swift build --scratch-path $(SCRATCH) --explicit-target-dependency-import-check error
 SWIFT_TEST = swift test --disable-xctest --scratch-path $(SCRATCH)
@@ -19,7 +21,7 @@ DEMO_CLUSTER_IP = default/client svc/web:80
 DEMO_NODE_PORT = host/client node/worker-1:30080
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint format goldens bench clean
+.PHONY: help demo build test lint lab format goldens bench clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +53,12 @@ lint: ## check formatting, layers and the tidy rules
 	swift format lint --strict --recursive --parallel $(SWIFT_SOURCES)
 	scripts/check-layers $(SCRATCH)
 	$(SWIFT_TEST) --filter TidyTests
+
+lab: ## compare topologies and 200 drawn clusters with this machine's kernel, frame by frame (root)
+	@scripts/install-dependencies test
+	$(SWIFT_BUILD) -c release --product podnet
+	seq 4 | xargs -P 4 -I N $(SCRATCH)/release/podnet lab check --random $(LAB_RANDOM) \
+	    $(foreach file,$(wildcard topologies/*.yaml),-f $(file)) --part N/4 --prefix podnet-lab-N- $(ARGUMENTS)
 
 format: ## rewrite the Swift sources in the project's format
 	swift format --in-place --recursive --parallel $(SWIFT_SOURCES)

@@ -87,6 +87,9 @@ let package = Package(
             for: "Rendering",
             imports: ["Addressing", "Capture", "Kubernetes", "Netstack", "Simulation", "Manifests", "Rendering"],
             data: ["Data"]),
+        tests(
+            for: "Lab",
+            imports: ["Addressing", "Kubernetes", "Netstack", "Simulation", "Manifests", "Lab"]),
         tests(for: "CommandLine", imports: ["Capture", "Clibpcap", "podnet"], data: ["BadInput", "Goldens"]),
         tests(
             for: "Documentation",

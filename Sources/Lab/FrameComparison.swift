@@ -1,4 +1,5 @@
-// The frames of two worlds side by side, interface by interface, and the first difference on each.
+// The frames of two worlds side by side, interface by interface, and the first difference on each. What hosts say about
+// their group memberships (IGMP, MLD, router solicitations) is left out.
 
 internal import Wire
 

@@ -1,8 +1,6 @@
-// A frame as fields, each a name and a value, with names for what a kernel draws at random. Two worlds are equal when all
-// fields of all frames are, for the same number always gets the same name. Read from octets, without the headers of Wire,
-// so that a mistake there cannot hide itself.
-
-internal import Addressing
+// A frame as fields, each a name and a value, with names for what a kernel draws at random. Two worlds are equal when
+// all fields of all frames are, for the same number always gets the same name. Read from octets, without the headers of
+// Wire, so that a mistake there cannot hide itself.
 
 /// Turns the frames of one world into fields. Every frame must be learned before the first is read.
 struct FrameReader {

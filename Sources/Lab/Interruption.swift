@@ -1,4 +1,5 @@
-// SIGINT and SIGTERM ask a lab to end: what is under way stops at its next turn, and the lab is removed on the way out.
+// SIGINT and SIGTERM ask a lab to end: what is under way stops at its next turn, and the lab is removed on the way
+// out.
 
 internal import Glibc
 internal import Synchronization
@@ -9,9 +10,14 @@ package enum Interruption {
 
     /// From now on SIGINT, SIGTERM and SIGHUP are only noted.
     package static func watch() {
+        var watched = sigset_t()
+        sigemptyset(&watched)
         for number in [SIGINT, SIGTERM, SIGHUP] {
             Glibc.signal(number) { number in Interruption.signal.store(number, ordering: .relaxed) }
+            sigaddset(&watched, number)
         }
+        // Whoever started this program may have had them blocked.
+        pthread_sigmask(SIG_UNBLOCK, &watched, nil)
     }
 
     package static var isRequested: Bool { signal.load(ordering: .relaxed) != 0 }

@@ -28,7 +28,7 @@ package struct LabBuild {
         }
         try note(owner: Self.ownProcess)
         do throws(LabError) {
-            try Self.run(script.text(program: program), log: path(".log"))
+            try Self.run(script.text(program: program, guardedBy: getpid()), log: path(".log"))
             if Interruption.isRequested { throw LabError("interrupted") }
             if isLasting { try note(owner: "none") }
         } catch {
@@ -75,9 +75,8 @@ package struct LabBuild {
 
     private static func remove(note: String) {
         try? run(read(note) ?? "", log: note + ".log")
-        unlink(note)
-        unlink(note + ".log")
-        unlink(String(note.dropLast(".down".count)) + ".log")
+        let log = String(note.dropLast(".down".count)) + ".log"
+        for file in [note, note + ".log", log, log + ".sh"] { unlink(file) }
     }
 
     /// Removes labs whose builder is gone without having finished.

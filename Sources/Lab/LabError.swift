@@ -1,4 +1,5 @@
-// What keeps a lab from being built, in words for the person who asked for it.
+// What keeps a lab from being built, in words for the person who asked for it. The command line prints them and ends
+// with exit code 2.
 
 /// Why there is no lab.
 public struct LabError: Error, Hashable, Sendable {

@@ -1,5 +1,5 @@
-// What the network namespaces of a lab are called: the prefix, then the name of the node or host, or for a pod its
-// namespace and name with an underscore between, which occurs in neither.
+// What the network namespaces of a lab are called: the prefix, then the name of the node or host, which are never the
+// same, or for a pod its namespace and name with an underscore between, which occurs in neither.
 
 internal import Kubernetes
 package import Netstack
@@ -12,18 +12,13 @@ package struct LabNames: Sendable {
     package let prefix: String
     private var names: [String] = []
 
-    /// Names every node, pod and host. A host that is called like a node has `_host` behind its name.
     init(_ simulator: borrowing Simulator, prefix: String) {
         self.prefix = prefix
-        var taken: Set<String> = []
         for id in simulator.everyNamespace {
-            var name =
-                switch simulator.owner(of: id) {
-                case .node(let name), .host(let name): name
-                case .pod(let key): "\(key.namespace)_\(key.name)"
-                }
-            if !taken.insert(name).inserted { name += "_host" }
-            names.append(prefix + name)
+            switch simulator.owner(of: id) {
+            case .node(let name), .host(let name): names.append(prefix + name)
+            case .pod(let key): names.append("\(prefix)\(key.namespace)_\(key.name)")
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 // A lab as a shell script: the links, addresses, routes, neighbors, forwarding entries, settings and rules of every
-// namespace a simulator has computed, in the words of ip, bridge, sysctl, ethtool, iptables-restore and nft. `podnet lab
-// script` prints it, `podnet lab up` and `lab compare` run it: what people read is what is built.
+// namespace a simulator has computed, in the words of ip, bridge, sysctl, ethtool, iptables-restore and nft.
+// `podnet lab script` prints it, `podnet lab up` and `lab compare` run it: what people read is what is built.
 // Simplified: the underlay has no delay and loses nothing, IPVS is not built, conntrack's table keeps its size.
 
 internal import Addressing
@@ -59,8 +59,9 @@ package struct LabScript: Sendable {
 
     // MARK: text
 
-    /// Builds the lab. Servers run when `program` is a podnet to run them with.
-    package func text(program: String?) -> String {
+    /// Builds the lab. Servers run when `program` is a podnet to run them with. With `guardedBy` it stops when that
+    /// process is gone.
+    package func text(program: String?, guardedBy process: Int32? = nil) -> String {
         var text = """
             #!/bin/sh
             # A lab that podnet computed: the network of nodes, pods and machines in network namespaces of their own.
@@ -69,7 +70,8 @@ package struct LabScript: Sendable {
 
 
             """
-        text += parts.joined(separator: "\n")
+        let check = process.map { "kill -0 \($0) || exit 1\n" } ?? ""
+        text += parts.joined(separator: "\n" + check)
         if let program {
             text += "\n# servers\n"
             for command in serverCommands(program: program) { text += command + "\n" }
@@ -216,15 +218,17 @@ package struct LabScript: Sendable {
         return link.isLoopback && own == .v4(127, 0, 0, 1)
     }
 
-    /// Routes, neighbors and forwarding entries that agents wrote; the kernel adds its own.
+    /// Routes, neighbors and forwarding entries that agents wrote; the kernel adds its own, and takes those of a link
+    /// that is down.
     private mutating func addRoutes(of namespace: NetworkNamespace) {
+        func isUp(_ link: LinkID?) -> Bool { link.map { namespace.links[$0.index].isUp } ?? true }
         var commands: [String] = []
-        for neighbor in namespace.neighbors.entries where neighbor.state == .permanent {
+        for neighbor in namespace.neighbors.entries where neighbor.state == .permanent && isUp(neighbor.link) {
             commands.append(
                 "neigh replace \(neighbor.address) lladdr \(neighbor.lladdr) "
                     + "dev \(namespace.links[neighbor.link.index].name) nud permanent")
         }
-        for route in namespace.mainTable.routes where route.origin != .kernel {
+        for route in namespace.mainTable.routes where route.origin != .kernel && isUp(route.link) {
             let family = route.prefix.family == .ipv6 ? "-6 " : ""
             let text = route.text { namespace.links[$0.index].name }
             commands.append(

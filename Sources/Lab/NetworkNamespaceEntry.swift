@@ -1,5 +1,5 @@
-// Entering network namespaces that have a name (`ip netns`), for as long as it takes to open a socket: a socket stays in
-// the namespace it was opened in.
+// Entering network namespaces that have a name (`ip netns`), for as long as it takes to open a socket: a socket stays
+// in the namespace it was opened in.
 
 internal import Clinux
 internal import Glibc

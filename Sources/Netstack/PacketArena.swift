@@ -81,6 +81,11 @@ public struct Packet: BitwiseCopyable, Sendable {
     /// Its socket has just heard from the peer, which proves every next hop on the way. No change of namespace clears
     /// that (dst_pending_confirm).
     var provesNextHop = false
+    /// It went out of a tunnel's device and came back in without having been a datagram (vxlan_encap_bypass).
+    var isLoopedBack = false
+    /// A fault touched its octets, so that its checksums must be looked at (not CHECKSUM_UNNECESSARY). It stays so from
+    /// machine to machine.
+    var isSuspect = false
 
     /// What `skb_scrub_packet` clears when a frame changes namespace.
     mutating func scrub() {
@@ -204,6 +209,10 @@ public struct PacketArena: ~Copyable {
 
     func load32(_ packet: Packet, _ offset: Int) -> UInt32 {
         UInt32(bigEndian: UnsafeRawPointer(pointer(packet, offset, 4)).loadUnaligned(as: UInt32.self))
+    }
+
+    mutating func flip(bit: Int, ofOctet octet: Int, in packet: Packet) {
+        pointer(packet, octet, 1).pointee ^= 1 << UInt8(bit & 7)
     }
 
     func store16(_ value: UInt16, _ packet: Packet, _ offset: Int) {

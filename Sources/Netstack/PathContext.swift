@@ -11,6 +11,8 @@ package struct Transmission: BitwiseCopyable, Sendable {
     package var link: LinkID
     /// The veth peer; nil when the underlay carries the frame.
     package var peer: LinkPeer?
+    /// It waits in the link's queue, and the device has not had it yet.
+    package var isQueued = false
 }
 
 /// The other end of a veth pair.
@@ -28,10 +30,14 @@ public struct LinkPeer: Hashable, Sendable, BitwiseCopyable {
 package enum Timer: Hashable, Sendable, BitwiseCopyable {
     /// A neighbor entry's next step (retransmit, delay, probe, failure).
     case neighbor(LinkID, IPAddress, generation: UInt32)
-    /// Retransmission of what a TCP socket has sent and nobody acknowledged.
-    case retransmission(SocketID, generation: UInt32)
+    /// Retransmission and probes of what a TCP socket has sent and nobody acknowledged.
+    case transport(SocketID)
+    /// An application that writes to a TCP socket goes on.
+    case writing(SocketID)
     /// An acknowledgment a TCP socket owes.
-    case delayedAcknowledgment(SocketID, generation: UInt32)
+    case delayedAcknowledgment(SocketID)
+    /// A TCP connection may have been idle for long.
+    case keepalive(SocketID)
     /// The end of TIME-WAIT.
     case timeWait(SocketID, generation: UInt32)
 }
@@ -51,6 +57,8 @@ package struct SocketEvent: Sendable {
         /// A listener made `socket` for a new connection; its application is the listener's.
         case accepted(listener: SocketID)
         case received([UInt8])
+        /// What was sent has been taken: a blocking write returns.
+        case written
         /// A datagram with its sender.
         case datagram([UInt8], from: SocketAddress, to: IPAddress)
         /// The peer sent FIN.
@@ -163,6 +171,8 @@ public struct PathContext: ~Copyable {
     package var transmissions: [Transmission] = []
     package var timers: [ScheduledTimer] = []
     package var socketEvents: [SocketEvent] = []
+    /// Sockets with work left for when everything of this instant has arrived.
+    package var deferredSockets: [(namespace: NamespaceID, socket: SocketID)] = []
 
     /// The packet being worked on, the cause of whatever is sent meanwhile.
     var cause: UInt32 = 0
@@ -218,16 +228,40 @@ public struct PathContext: ~Copyable {
         arena.free(packet)
     }
 
-    mutating func schedule(_ timer: Timer, in namespace: NamespaceID, after delay: Nanoseconds) {
+    @discardableResult
+    mutating func schedule(_ timer: Timer, in namespace: NamespaceID, after delay: Nanoseconds) -> Nanoseconds {
         let time = TimerWheel.expiry(now: now, delay: delay)
+        schedule(timer, in: namespace, at: time)
+        return time
+    }
+
+    mutating func schedule(_ timer: Timer, in namespace: NamespaceID, at time: Nanoseconds) {
         timers.append(ScheduledTimer(time: time, namespace: namespace, timer: timer))
     }
 
     // MARK: what the wire between machines needs
 
-    /// Ends a frame the underlay lost.
-    package mutating func lose(_ packet: Packet, in namespace: NamespaceID) {
-        drop(packet, .underlay, in: namespace)
+    /// Ends a frame that was lost between machines, or in a link's queue.
+    package mutating func lose(_ packet: Packet, _ reason: DropReason = .underlay, in namespace: NamespaceID) {
+        drop(packet, reason, in: namespace)
+    }
+
+    /// Notes what a fault did to a packet.
+    package mutating func note(
+        _ action: PathEvent.FaultAction, of fault: Int32, on packet: Packet, in namespace: NamespaceID
+    ) {
+        record(.fault(fault, action), packet, in: namespace)
+    }
+
+    /// Turns over one bit of a frame.
+    package mutating func flip(bit: Int, ofOctet octet: Int, in packet: inout Packet) {
+        arena.flip(bit: bit, ofOctet: octet, in: packet)
+        packet.isSuspect = true
+    }
+
+    /// Whether a selection takes in the frame.
+    package func selects(_ selector: TrafficSelector, _ packet: Packet) -> Bool {
+        arena.selects(selector, packet)
     }
 
     /// A second copy for another port of a switch.

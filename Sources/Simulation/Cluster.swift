@@ -10,6 +10,8 @@ public struct Cluster: Sendable {
     public let warnings: [ObjectWarning]
     /// Rules of real nodes, by node.
     var dumps: [String: [RulesDump]] = [:]
+    /// What is wrong on purpose.
+    private(set) var faults = FaultPlan()
 
     /// Lets the controllers work on what the user gave until nothing changes. The seed decides names, addresses and
     /// ports nobody chose, `proxyMode` replaces the kube-proxy mode of the configuration. Throws when the input
@@ -23,6 +25,8 @@ public struct Cluster: Sendable {
         // Pods are connected by flannel unless the input says how. Without a pod nothing tells that there is a flannel.
         if given.flannelConfiguration == nil, objects.pods.isEmpty { objects.flannelConfiguration = nil }
         warnings += try NodeNetwork.checkSettings(objects.nodes)
+        try NodeNetwork.checkKernels(objects.nodes)
+        try NodeNetwork.checkKernels(objects.hosts)
         if let flannel = objects.flannelConfiguration, let warning = FlannelDaemon.warning(about: flannel) {
             warnings.append(warning)
         }
@@ -31,5 +35,6 @@ public struct Cluster: Sendable {
         PodStatuses.markRunning(&objects)
         EndpointSlices.reconcile(&objects, seed: seed)
         self.objects = objects
+        faults = try FaultPlan(self, seed: seed)
     }
 }

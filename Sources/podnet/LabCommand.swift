@@ -187,7 +187,9 @@ struct LabServe: ParsableCommand {
 
     func run() throws {
         Interruption.watch()
+        // A server outlives whoever started it, and must not hold what it inherited.
         setsid()
+        for descriptor in Int32(3)..<1024 { close(descriptor) }
         var loop = TrafficLoop()
         for text in sockets {
             guard let server = RealServer(text) else {
@@ -196,98 +198,5 @@ struct LabServe: ParsableCommand {
             do throws(LabError) { try loop.serve(server) } catch { throw noLab(error) }
         }
         while !Interruption.isRequested { loop.turn(until: .max) }
-    }
-}
-
-struct LabCheck: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "check", abstract: "Compare clusters drawn by chance, or the flows the comments of files name.",
-        discussion: """
-            Of each file of -f the lines "# Try: podnet trace SOURCE DESTINATION" are run. --random draws clusters \
-            and flows from seeds, --seed is the first. --show prints the cluster of a seed and its flows.
-
-            Exit code 0: all frames are equal. 1: some differ. 2: wrong input, or no lab can be built.
-            """)
-    @Option(help: "How many clusters to draw.") var random = 0
-    @Option(help: "How many flows to send through each.") var flows = 6
-    @Option(help: "The first seed.") var seed: UInt64 = 1
-    @Flag(help: "Where worlds differ, print all frames of both.") var frames = false
-    @Flag(help: "Print the drawn clusters and flows instead of running them.") var show = false
-    @Option(name: [.customShort("f"), .customLong("filename")], help: "Topologies whose flows to run.")
-    var paths: [String] = []
-    @OptionGroup var lab: LabOptions
-
-    func validate() throws {
-        guard (0...100_000).contains(random) else { throw ValidationError("--random takes a number up to 100000.") }
-        guard (1...100).contains(flows) else { throw ValidationError("--flows takes a number from 1 to 100.") }
-        if random == 0, paths.isEmpty { throw ValidationError("Say what to check: --random COUNT or -f FILE.") }
-    }
-
-    func run() throws {
-        Interruption.watch()
-        var (equal, different) = (0, 0)
-        for path in paths {
-            for line in try triedFlows(path) {
-                let realised = try ClusterOptions.parse(["-f", path]).cluster()
-                var simulator = Simulator(realised, seed: 1)
-                let request = try line.options.request(
-                    from: line.source, to: line.destination, in: realised, namespace: "default", &simulator)
-                let flow = LabFlow(request, name: "\(line.source) \(line.destination)")
-                report(try compare([flow], &simulator), [flow], "\(path)", &equal, &different)
-            }
-        }
-        for number in seed..<seed + UInt64(random) {
-            var drawn = RandomCluster(seed: number)
-            let loaded = try LoadedManifests.load(text: drawn.text, name: "seed \(number)")
-            let realised: Cluster
-            do { realised = try Cluster(realising: loaded.objects, seed: number) } catch { throw loaded.locate(error) }
-            var simulator = Simulator(realised, seed: number)
-            let chosen = try drawn.flows(flows, in: simulator)
-            if show {
-                print(drawn.text + chosen.map { "# \($0.name)\n" }.joined(), terminator: "")
-                continue
-            }
-            report(try compare(chosen, &simulator), chosen, "seed \(number)", &equal, &different)
-        }
-        if show { return }
-        print("\(equal) equal, \(different) different")
-        if different > 0 { throw ExitCode(1) }
-    }
-
-    private func compare(_ flows: [LabFlow], _ simulator: inout Simulator) throws -> LabRunner.Result {
-        do throws(LabError) {
-            return try LabRunner.compare(flows, in: &simulator, prefix: lab.prefix)
-        } catch {
-            throw noLab(error)
-        }
-    }
-
-    private func report(
-        _ result: LabRunner.Result, _ flows: [LabFlow], _ place: String, _ equal: inout Int, _ different: inout Int
-    ) {
-        equal += result.equalFlows
-        if result.comparison.isEqual {
-            print("\(place): \(flows.count) flows, \(result.comparison.frames) frames equal")
-            return
-        }
-        different += 1
-        print("\(place): \(flows[result.equalFlows].name) differs (after \(result.equalFlows) equal flows)")
-        print(result.comparison.text(showingFrames: frames), terminator: "")
-    }
-
-    /// The flows a topology's comments say to try.
-    private func triedFlows(
-        _ path: String
-    ) throws -> [(source: String, destination: String, options: FlowOptions)] {
-        let text: String
-        do throws(ManifestError) { text = try LoadedManifests.text(ofFile: path) } catch {
-            throw wrongInput("\(error)")
-        }
-        return try text.split(separator: "\n").filter { $0.hasPrefix("# Try: podnet trace ") }.map { line in
-            var words = line.split(separator: " ").dropFirst(4).map(String.init)
-            let (source, destination) = (words.removeFirst(), words.removeFirst())
-            let known = words.firstIndex(of: "--protocol").map { Array(words[$0...($0 + 1)]) } ?? []
-            return (source, destination, try FlowOptions.parse(known))
-        }
     }
 }

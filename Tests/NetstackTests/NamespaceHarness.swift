@@ -119,6 +119,9 @@ final class NamespaceHarness {
                 let event = context.socketEvents.removeFirst()
                 news.append(event)
                 application?(self, event)
+            } else if !context.deferredSockets.isEmpty {
+                let (namespace, socket) = context.deferredSockets.removeFirst()
+                namespaces[namespace.index].finishDeferred(socket, &context)
             } else {
                 break
             }

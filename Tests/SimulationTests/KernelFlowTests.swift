@@ -13,7 +13,11 @@ struct KernelFlowTests {
             "host-to-node-port-of-other-node", "loopback", "no-endpoints", "no-endpoints-on-node", "node-to-service",
             "path-mtu", "ping-service", "pod-to-itself-by-service", "pod-to-node-port-of-other-node",
             "pod-to-pod-on-other-node", "pod-to-pod-on-same-node", "pod-to-service-on-other-node",
-            "pod-to-service-on-same-node", "redirected", "time-exceeded",
+            "pod-to-service-on-same-node", "redirected", "tcp-answer-of-5-kib", "tcp-answer-of-5-kib-mtu-1500",
+            "tcp-black-hole", "tcp-keepalive", "tcp-kept-connection", "tcp-lost-answer", "tcp-lost-burst",
+            "tcp-lost-fin", "tcp-lost-first-segment", "tcp-lost-handshake-ack", "tcp-lost-last-ack",
+            "tcp-lost-last-segment", "tcp-lost-request", "tcp-lost-second-fin", "tcp-lost-second-segment",
+            "tcp-lost-syn", "tcp-reordering-timer", "tcp-upload-of-5-kib", "time-exceeded",
         ])
     func framesAreEqual(name: String) throws {
         let flow = try KernelFlow(parsing: kernelFlowText("\(name).txt"))

@@ -205,6 +205,10 @@ struct KernelFlowText {
             case 2: names.append("mss \(word(rest, rest.startIndex + 2))")
             case 3: names.append("wscale \(rest[rest.startIndex + 2])")
             case 4: names.append("sackOK")
+            case 5:
+                let blocks = stride(
+                    from: rest.startIndex + 2, to: rest.startIndex + Int(rest[rest.startIndex + 1]), by: 8)
+                names += blocks.map { "sack \(relative(long(rest, $0)))-\(relative(long(rest, $0 + 4)))" }
             case 8: names.append("TS")
             default: names.append("option \(kind)")
             }

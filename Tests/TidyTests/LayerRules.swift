@@ -47,7 +47,7 @@ enum LayerRules {
 
     /// Modules that stay in one place, with the only target of the product that may import each.
     static let onlyIn: [(module: String, target: String)] = [
-        ("Clibpcap", "Capture"), ("Clibyaml", "Manifests"), ("ArgumentParser", "podnet"),
+        ("Clibpcap", "Capture"), ("Clibyaml", "Manifests"), ("Clinux", "Lab"), ("ArgumentParser", "podnet"),
     ]
 
     static let foundation: Set<String> = ["Foundation", "FoundationEssentials", "Dispatch"]

@@ -34,7 +34,9 @@ import Testing
 
     @Test func `the product takes no time, no chance and no crash from outside`() {
         let sources = repository.textFiles(under: ["Sources/"], suffix: ".swift")
-        expectNone(sources.flatMap { SourceRules.bannedCalls($0, SourceRules.bannedInSources) })
+        // The lab's sockets live in real time; its clocks are in one file.
+        let virtual = sources.filter { $0.path != "Sources/Lab/RealTime.swift" }
+        expectNone(virtual.flatMap { SourceRules.bannedCalls($0, SourceRules.bannedInSources) })
     }
 
     @Test func `tests neither wait nor throw dice`() {

@@ -43,6 +43,10 @@ extension NetworkNamespace {
             drop(packet, .vxlanLoop, &context)
             return
         }
+        guard route.kind != .local else {
+            bypass(packet, tunnel: tunnel, &context)
+            return
+        }
         let (hash, hasPorts) = flowHash(packet, context)
         let overhead = EthernetHeader.length + IPv4Header.length + UDPHeader.length + VXLANHeader.length
         var outer = packet
@@ -77,6 +81,16 @@ extension NetworkNamespace {
         localOutput(outer, by: route, &context)
     }
 
+    /// The peer is this machine: the frame comes in by the device it left by, whoever it was for (vxlan_encap_bypass).
+    private mutating func bypass(_ packet: Packet, tunnel: VXLANTunnel, _ context: inout PathContext) {
+        var packet = packet
+        packet.isLocal = false
+        packet.isLoopedBack = true
+        context.transmissions.append(
+            Transmission(
+                packet: packet, source: id, link: tunnel.link, peer: LinkPeer(namespace: id, link: tunnel.link)))
+    }
+
     /// The outer source port of a flow (udp_flow_src_port), so that one flow takes one path.
     private func flowPort(_ hash: UInt32) -> UInt16 {
         let low = UInt32(sysctls.localPortRange.lowerBound)
@@ -107,14 +121,17 @@ extension NetworkNamespace {
     mutating func vxlanInput(
         _ packet: Packet, transport: Int, destinationPort: UInt16, _ context: inout PathContext
     ) -> Bool {
-        guard tunnels.contains(where: { $0.port == destinationPort }) else { return false }
+        // A device that is down has no socket.
+        guard tunnels.contains(where: { $0.port == destinationPort && links[$0.link.index].isUp }) else { return false }
         let parsed = context.arena.withBytes(packet) { try? VXLANHeader(parsing: $0, at: transport + UDPHeader.length) }
         guard let header = parsed, packet.length >= transport + UDPHeader.length + VXLANHeader.length + 14 else {
             drop(packet, .vxlanInvalidHeader, &context)
             return true
         }
-        guard let tunnel = tunnels.first(where: { $0.vni == header.networkIdentifier && $0.port == destinationPort })
-        else {
+        let device = tunnels.first {
+            $0.vni == header.networkIdentifier && $0.port == destinationPort && links[$0.link.index].isUp
+        }
+        guard let tunnel = device else {
             drop(packet, .vxlanNotFound, &context)
             return true
         }
@@ -123,10 +140,6 @@ extension NetworkNamespace {
         inner.scrub()
         context.arena.advance(&inner, by: transport + UDPHeader.length + VXLANHeader.length)
         context.record(.decapsulated(tunnel.link, remote: remote, vni: tunnel.vni), inner, in: id)
-        guard links[tunnel.link.index].isUp else {
-            drop(inner, .deviceNotReady, &context)
-            return true
-        }
         tap(inner, on: tunnel.link, .ingress, &context)
         inner.type = frameType(inner, for: tunnel.link, context)
         protocolInput(inner, on: tunnel.link, &context)

@@ -1,4 +1,5 @@
-// What `ss -ltun` would show of a namespace: the sockets that wait for anybody.
+// What `ss -ltun` would show of a namespace: the sockets that wait for anybody, in the order they were opened. Answers
+// go out by sockets of their own.
 
 package import Addressing
 

@@ -85,8 +85,10 @@ public enum FlannelDaemon {
         let backend = configuration.backend
         let device = node.addVXLAN(
             "flannel.\(backend.vni)", hardwareAddress: own.vtepMAC,
-            mtu: podMTU(configuration, external: link.mtu), vni: UInt32(clamping: backend.vni), local: own.publicIP,
-            lower: external, port: backend.port == 0 ? 8472 : UInt16(clamping: backend.port))
+            mtu: podMTU(configuration, external: link.mtu), vni: UInt32(clamping: backend.vni),
+            // What the lease announces may be another address (--public-ip); the tunnel ends at the interface's own.
+            local: link.addresses.lazy.compactMap(\.interface.address.ipv4).first ?? own.publicIP, lower: external,
+            port: backend.port == 0 ? 8472 : UInt16(clamping: backend.port))
         node.addAddress(InterfaceAddress(own.subnet.address, prefixLength: 32), to: device)
         for lease in others {
             if backend.directRouting, isOnlink(lease.publicIP, link) {

@@ -16,10 +16,13 @@ public enum FlannelRules {
     /// - Parameters:
     ///   - network: the overlay, such as `10.244.0.0/16`.
     ///   - subnet: this node's part of it, such as `10.244.1.0/24`.
-    public static func install(network: IPPrefix, subnet: IPPrefix, into ruleset: inout Ruleset) {
+    ///   - forwards: flanneld accepts what pods send and receive (`--iptables-forward-rules`).
+    public static func install(
+        network: IPPrefix, subnet: IPPrefix, forwards: Bool = true, into ruleset: inout Ruleset
+    ) {
         precondition(network.family == subnet.family, "network and subnet are of different families")
         installMasquerade(network: network, subnet: subnet, into: &ruleset[.nat])
-        installForward(network: network, into: &ruleset[.filter])
+        if forwards { installForward(network: network, into: &ruleset[.filter]) }
     }
 
     private static func installMasquerade(network: IPPrefix, subnet: IPPrefix, into table: inout Table) {

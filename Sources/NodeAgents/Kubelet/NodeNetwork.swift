@@ -70,10 +70,38 @@ public enum NodeNetwork {
         if udpStream > 0 { namespace.sysctls.connectionTimeouts.udpStream = Int(udpStream / 1_000_000_000) }
         namespace.sysctls.connectionTimeouts.tcpEstablished = Int(proxy.conntrack.tcpEstablishedTimeout / 1_000_000_000)
         namespace.sysctls.connectionTimeouts.tcpCloseWait = Int(proxy.conntrack.tcpCloseWaitTimeout / 1_000_000_000)
+        kernel(of: node.metadata)?.apply(to: &namespace.sysctls)
         for (key, value) in node.metadata.annotations.sorted(by: { $0.key < $1.key })
         where key.hasPrefix(prefix + "sysctl.") {
             // Names and values were checked when the manifest was read.
             _ = namespace.sysctls.set(String(key.dropFirst(prefix.count + 7)), to: value)
+        }
+    }
+
+    /// The kernel a node or host runs, when its annotation `podnet.dev/kernel` names one.
+    public static func kernel(of metadata: ObjectMeta) -> KernelProfile? {
+        metadata.annotations[prefix + "kernel"].flatMap { KernelProfile($0) }
+    }
+
+    /// A pod runs on its node's kernel, and begins with the TCP memory set there.
+    public static func applyKernel(of node: Node, toPod namespace: inout NetworkNamespace) {
+        kernel(of: node.metadata)?.apply(to: &namespace.sysctls)
+        let name = "net.ipv4.tcp_rmem"
+        if let value = node.metadata.annotations[prefix + "sysctl." + name] {
+            _ = namespace.sysctls.set(name, to: value)
+        }
+    }
+
+    /// Checks the kernels that nodes and hosts name.
+    public static func checkKernels(_ objects: some Sequence<some KubernetesObject>) throws(ObjectError) {
+        for object in objects {
+            guard let value = object.metadata.annotations[prefix + "kernel"], KernelProfile(value) == nil else {
+                continue
+            }
+            throw ObjectError(
+                object, FieldPath("metadata", "annotations").key(prefix + "kernel"),
+                "\"\(value)\" is no kernel version podnet knows",
+                hint: "write \(KernelProfile.oldest) or a later one, as `uname -r` prints it")
         }
     }
 

@@ -1,5 +1,5 @@
 // Links and addresses of a namespace as `ip link` and `ip addr` of iproute2 6.1 print them, and as their -j does.
-// Simplified: nothing queues in podnet, so every qdisc is noqueue; links without an IPv6 address have no
+// Simplified: nothing queues in podnet but the queues of faults, so every other qdisc is noqueue; links without an IPv6 address have no
 // link-local one either.
 
 internal import Addressing
@@ -85,10 +85,13 @@ extension NamespaceState {
 
     // MARK: links
 
-    /// A bridge has carrier when a port is up; every other link when it is up itself.
-    private func hasCarrier(_ link: Link) -> Bool {
-        guard case .bridge(let number) = link.kind else { return link.isUp }
-        return link.isUp && namespace.bridges[number].ports.contains { namespace.links[$0.index].isUp }
+    /// A bridge has carrier when a port has; every other link when it is up and its peer too.
+    func hasCarrier(_ link: Link) -> Bool {
+        guard case .bridge(let number) = link.kind else { return link.isUp && link.hasCarrier }
+        return link.isUp
+            && namespace.bridges[number].ports.contains { port in
+                namespace.links[port.index].isUp && namespace.links[port.index].hasCarrier
+            }
     }
 
     func flags(_ link: Link) -> [String] {
@@ -114,7 +117,9 @@ extension NamespaceState {
 
     /// kube-proxy makes its dummy device with a queue of length zero and never sets it up.
     private func hasQueue(_ link: Link) -> Bool { link.kind != .dummy }
-    private func queueing(_ link: Link) -> String { hasQueue(link) ? "noqueue" : "noop" }
+    private func queueing(_ link: Link) -> String {
+        link.trafficControl?.hasQueue == true ? "netem" : hasQueue(link) ? "noqueue" : "noop"
+    }
 
     private func linkType(_ link: Link) -> String { link.isLoopback ? "loopback" : "ether" }
 

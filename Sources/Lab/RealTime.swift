@@ -1,7 +1,20 @@
-// The kernel's timer wheel: slots for timers some seconds away are 64 ticks wide (kernel/time/timer.c), so that when such
-// a timer fires depends on the moment it was set. Virtual time begins at the edge of a slot, and so do flows in a lab.
+// The machine's clocks, and the kernel's timer wheel. Slots for timers some seconds away are 64 ticks wide
+// (kernel/time/timer.c), so that when such a timer fires depends on the moment it was set. Virtual time begins at the
+// edge of a slot, and so do the flows of a lab.
 
 internal import Glibc
+
+/// The monotonic clock in nanoseconds: real sockets live in real time.
+func monotonicTime() -> Int64 { clockTime(CLOCK_MONOTONIC) }
+
+/// The clock packets are stamped with.
+func realTime() -> Int64 { clockTime(CLOCK_REALTIME) }
+
+private func clockTime(_ clock: clockid_t) -> Int64 {
+    var time = timespec()
+    clock_gettime(clock, &time)
+    return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+}
 
 /// Waits for the edge of a slot of 64 ticks; not at all where /proc/timer_list cannot be read.
 func waitForTimerWheel() {
