@@ -28,6 +28,13 @@ package struct LabScript: Sendable {
                 "a lab of \(everyone.count) network namespaces is too large for one machine",
                 hint: "take a part of the cluster; \(Self.namespaceLimit) namespaces are the limit")
         }
+        if let fault = simulator.faultBeyondState {
+            throw LabError(
+                "no lab has fault \"\(fault)\"",
+                hint:
+                    "it builds faults that are state: link, mtu, hairpin, policy, br_netfilter, stale and wrong entries"
+            )
+        }
         names = LabNames(simulator, prefix: prefix)
         let ports = simulator.cluster.objects.services.flatMap(\.spec.ports)
         servicePorts = Set((ports.map(\.port) + ports.compactMap(\.nodePort)).compactMap { UInt16(exactly: $0) })
@@ -38,6 +45,11 @@ package struct LabScript: Sendable {
                 throw LabError(
                     "the ipvs mode of kube-proxy cannot be built in a lab",
                     hint: "ask with --proxy-mode iptables or --proxy-mode nftables")
+            }
+            guard namespace.relays.isEmpty else {
+                throw LabError(
+                    "the tunnels of flannel's backends ipip, udp and wireguard cannot be built in a lab",
+                    hint: "use vxlan or host-gw")
             }
             namespaces.append(namespace)
             servers += simulator.servers(in: id).map { (id, $0) }
@@ -151,7 +163,8 @@ package struct LabScript: Sendable {
     private mutating func addLinks(of namespace: NetworkNamespace) {
         var commands: [String] = []
         for link in namespace.links {
-            let common = "link add name \(link.name) address \(link.hardwareAddress) mtu \(link.mtu)"
+            let mtu = roomForTunnels(on: link, of: namespace)
+            let common = "link add name \(link.name) address \(link.hardwareAddress) mtu \(mtu)"
             switch link.kind {
             case .loopback: break
             case .veth(let peer):
@@ -172,9 +185,16 @@ package struct LabScript: Sendable {
                     "\(common) type vxlan id \(tunnel.vni) local \(tunnel.local) "
                         + "dev \(namespace.links[tunnel.lower.index].name) dstport \(tunnel.port) nolearning")
             case .dummy: commands.append("\(common) type dummy")
+            case .tunnel: break
             }
         }
         add("\(namespace.name): links", "ip -n \(names[namespace.id]) -batch -", commands)
+    }
+
+    /// The kernel makes no tunnel larger than what is below it, so a link that was made smaller since begins larger.
+    private func roomForTunnels(on link: Link, of namespace: NetworkNamespace) -> Int {
+        let needs = namespace.tunnels.filter { $0.lower == link.id }.map { namespace.links[$0.link.index].mtu + 50 }
+        return max(link.mtu, needs.max() ?? 0)
     }
 
     /// One bridge for each network, with a port for every machine on it.
@@ -206,9 +226,19 @@ package struct LabScript: Sendable {
                 let nodad = address.interface.address.family == .ipv6 ? " nodad" : ""
                 commands.append("addr add \(address.interface)\(broadcast)\(scope) dev \(link.name)\(nodad)")
             }
+            if link.isPromiscuous { commands.append("link set \(link.name) promisc on") }
             if link.isUp, !link.isLoopback { commands.append("link set \(link.name) up") }
         }
+        for link in namespace.links where roomForTunnels(on: link, of: namespace) != link.mtu || isBridge(link) {
+            // A bridge goes with its ports until it is told.
+            commands.append("link set \(link.name) mtu \(link.mtu)")
+        }
         add("\(namespace.name): addresses", "ip -n \(names[namespace.id]) -batch -", commands)
+    }
+
+    private func isBridge(_ link: Link) -> Bool {
+        if case .bridge = link.kind { return true }
+        return false
     }
 
     /// 127.0.0.1, ::1 and link-local addresses come by themselves.
@@ -229,10 +259,10 @@ package struct LabScript: Sendable {
                     + "dev \(namespace.links[neighbor.link.index].name) nud permanent")
         }
         for route in namespace.mainTable.routes where route.origin != .kernel && isUp(route.link) {
-            let family = route.prefix.family == .ipv6 ? "-6 " : ""
+            // The addresses say which family it is; a line of a batch takes no -6.
             let text = route.text { namespace.links[$0.index].name }
             commands.append(
-                "\(family)route replace \(text.hasSuffix(" pref medium") ? String(text.dropLast(12)) : text)")
+                "route replace \(text.hasSuffix(" pref medium") ? String(text.dropLast(12)) : text)")
         }
         add("\(namespace.name): routes and neighbors", "ip -n \(names[namespace.id]) -batch -", commands)
         let entries = namespace.tunnels.flatMap { tunnel in
@@ -258,6 +288,14 @@ package struct LabScript: Sendable {
                 || own.name.hasPrefix("net.ipv4.vs.") || own.name.hasPrefix("net.bridge.")
             guard isBridgeSetting || isForwarding || (own.value != standard.value && !isElsewhere) else { continue }
             settings.append("\(own.name)=\(own.value)")
+        }
+        let ofAll = namespace.sysctls.ofAllInterfaces.listing
+        for link in namespace.links where !link.isLoopback {
+            // Each link began with what all have.
+            for (own, all) in zip(link.settings.listing, ofAll) where own.value != all.value {
+                guard let value = own.value else { continue }
+                settings.append("net/ipv4/conf/\(link.name)/\(own.name)=\(value)")
+            }
         }
         lines += ["sysctl -q -p - <<'SETTINGS'"] + settings + ["SETTINGS"]
         for link in namespace.links where !link.isLoopback {

@@ -12,6 +12,7 @@ public struct NetworkNamespace: Sendable {
     public internal(set) var links: [Link] = []
     public internal(set) var bridges: [Bridge] = []
     public internal(set) var tunnels: [VXLANTunnel] = []
+    public internal(set) var relays: [RelayTunnel] = []
     public var sysctls = Sysctls()
     public internal(set) var mainTable = RoutingTable()
     public internal(set) var localTable = RoutingTable()
@@ -72,7 +73,7 @@ public struct NetworkNamespace: Sendable {
 
     /// Makes a VXLAN device (`ip link add NAME type vxlan id VNI local ADDRESS dev LOWER dstport PORT nolearning`).
     public mutating func addVXLAN(
-        _ name: String, hardwareAddress: MACAddress, mtu: Int, vni: UInt32, local: IPv4Address, lower: LinkID,
+        _ name: String, hardwareAddress: MACAddress, mtu: Int, vni: UInt32, local: IPAddress, lower: LinkID,
         port: UInt16 = 8472
     ) -> LinkID {
         let link = addLink(name, kind: .vxlan(tunnels.count), hardwareAddress: hardwareAddress, mtu: mtu)
@@ -143,6 +144,15 @@ public struct NetworkNamespace: Sendable {
         }
     }
 
+    public mutating func setLink(_ link: LinkID, promiscuous isPromiscuous: Bool) {
+        links[link.index].isPromiscuous = isPromiscuous
+    }
+
+    /// Sets the settings of one interface (`sysctl net.ipv4.conf.NAME.*`).
+    public mutating func setInterface(_ link: LinkID, to settings: InterfaceSettings) {
+        links[link.index].settings = settings
+    }
+
     // MARK: addresses and routes
 
     /// Adds an address with the routes the kernel adds for it (fib_add_ifaddr): a local one, the subnet's, and the
@@ -195,7 +205,7 @@ public struct NetworkNamespace: Sendable {
     }
 
     /// `bridge fdb replace MAC dev VXLAN dst REMOTE self permanent`.
-    public mutating func addForwardingEntry(_ address: MACAddress, remote: IPv4Address, on link: LinkID) {
+    public mutating func addForwardingEntry(_ address: MACAddress, remote: IPAddress, on link: LinkID) {
         guard case .vxlan(let number) = links[link.index].kind else { preconditionFailure("not a VXLAN device") }
         tunnels[number].forwardingDatabase[address] = remote
     }

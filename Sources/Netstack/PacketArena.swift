@@ -35,6 +35,8 @@ struct BridgeNetfilterState: BitwiseCopyable {
     var physicalIngress = LinkID.none
     /// The bridge port it leaves by, where that is known already.
     var physicalEgress = LinkID.none
+    /// The frame came in for the bridge device itself.
+    var isForBridge = false
     /// IP input must not run PREROUTING again (ip_sabotage_in).
     var prerouted = false
     /// The frame's source before neighbor output overwrote it (bridged_dnat).

@@ -44,7 +44,7 @@ extension NetworkNamespace {
         }
         var packet = packet
         tap(packet, on: link, .ingress, &context)
-        if links[link.index].trafficControl != nil, isFiltered(packet, on: link, .ingress, &context) { return }
+        if links[link.index].isControlled, isFiltered(packet, on: link, .ingress, &context) { return }
         if let bridge = links[link.index].bridge {
             bridgeInput(packet, port: link, bridge: bridge, &context)
         } else {
@@ -140,7 +140,9 @@ extension NetworkNamespace {
             case .local, .broadcast, .multicast:
                 deliverLocally(packet, &context)
             case .unicast:
-                packet.wantsRedirect = route.egress == link && sourceIsOnlink && sysctls.sendRedirects
+                packet.wantsRedirect =
+                    route.egress == link && sourceIsOnlink && sendsRedirects(on: link)
+                    && !packet.bridge.isForBridge
                 forward(packet, by: route, &context)
             }
         }
@@ -217,7 +219,7 @@ extension NetworkNamespace {
 
     /// Packets from 127.0.0.0/8 leave the host only with route_localnet (__mkroute_output).
     func mayLeave(_ packet: Packet, by route: RouteResult, _ context: borrowing PathContext) -> Bool {
-        sysctls.routeLocalnet || links[route.egress.index].isLoopback
+        links[route.egress.index].isLoopback || routesLocalnet(on: route.egress)
             || sourceAddress(packet, context).ipv4?.isLoopback != true
     }
 
@@ -259,7 +261,7 @@ extension NetworkNamespace {
             drop(packet, .deviceNotReady, &context)
             return
         }
-        if links[link.index].trafficControl != nil {
+        if links[link.index].isControlled {
             controlledTransmit(packet, on: link, &context)
         } else {
             hardTransmit(packet, on: link, &context)
@@ -285,6 +287,7 @@ extension NetworkNamespace {
         case .dummy: context.consume(packet, in: id)
         case .bridge: bridgeTransmit(packet, bridge: link, &context)
         case .vxlan(let number): vxlanTransmit(packet, tunnel: number, &context)
+        case .tunnel(let number): relayTransmit(packet, tunnel: number, &context)
         }
     }
 

@@ -34,6 +34,8 @@ package enum Timer: Hashable, Sendable, BitwiseCopyable {
     case transport(SocketID)
     /// An application that writes to a TCP socket goes on.
     case writing(SocketID)
+    /// An application reads what a TCP socket has for it.
+    case reading(SocketID)
     /// An acknowledgment a TCP socket owes.
     case delayedAcknowledgment(SocketID)
     /// A TCP connection may have been idle for long.
@@ -71,8 +73,9 @@ package struct SocketEvent: Sendable {
     package var namespace: NamespaceID
     package var socket: SocketID
     package var kind: Kind
-    /// The packet that brought the news; 0 when a timer did.
+    /// The packet that brought the news, and when it came; 0 when a timer did.
     package var packet: UInt32
+    package var time: Nanoseconds
 }
 
 /// What `errno` an application sees.
@@ -171,8 +174,6 @@ public struct PathContext: ~Copyable {
     package var transmissions: [Transmission] = []
     package var timers: [ScheduledTimer] = []
     package var socketEvents: [SocketEvent] = []
-    /// Sockets with work left for when everything of this instant has arrived.
-    package var deferredSockets: [(namespace: NamespaceID, socket: SocketID)] = []
 
     /// The packet being worked on, the cause of whatever is sent meanwhile.
     var cause: UInt32 = 0
@@ -290,7 +291,10 @@ public struct PathContext: ~Copyable {
     /// What applications cause by what they do next; 0 for their own accord.
     package mutating func actBecause(of packet: UInt32) { cause = packet }
 
-    mutating func notify(_ socket: SocketID, in namespace: NamespaceID, _ kind: SocketEvent.Kind) {
-        socketEvents.append(SocketEvent(namespace: namespace, socket: socket, kind: kind, packet: cause))
+    mutating func notify(
+        _ socket: SocketID, in namespace: NamespaceID, _ kind: SocketEvent.Kind, at time: Nanoseconds? = nil
+    ) {
+        socketEvents.append(
+            SocketEvent(namespace: namespace, socket: socket, kind: kind, packet: cause, time: time ?? now))
     }
 }

@@ -123,8 +123,8 @@ public struct PathEvent: Sendable, BitwiseCopyable {
         case routed(RouteReference, egress: LinkID, nextHop: IPAddress?)
         /// The packet waits while a neighbor is asked.
         case waitsForNeighbor(IPAddress, LinkID)
-        case encapsulated(LinkID, remote: IPv4Address, vni: UInt32)
-        case decapsulated(LinkID, remote: IPv4Address, vni: UInt32)
+        case encapsulated(LinkID, remote: IPAddress, vni: UInt32)
+        case decapsulated(LinkID, remote: IPAddress, vni: UInt32)
         /// A bridge sent it to one port, or to all.
         case bridged(bridge: LinkID, egress: LinkID)
         case flooded(bridge: LinkID)

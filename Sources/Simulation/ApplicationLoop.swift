@@ -60,10 +60,10 @@ extension Simulator {
         }
     }
 
-    private mutating func finish(_ flow: Int, _ outcome: FlowOutcome) {
+    private mutating func finish(_ flow: Int, _ outcome: FlowOutcome, at time: Nanoseconds? = nil) {
         guard flows[flow].outcome == nil else { return }
         flows[flow].outcome = outcome
-        flows[flow].finished = context.now
+        flows[flow].finished = time ?? context.now
         openFlows -= 1
     }
 
@@ -110,7 +110,7 @@ extension Simulator {
             guard let cause = connection.closesBecauseOf else { return }
             schedule(.close(event.namespace, event.socket, cause: cause), after: ApplicationDelay.close)
         case .endOfStream:
-            schedule(.close(event.namespace, event.socket, cause: event.packet), after: ApplicationDelay.close)
+            schedule(.close(event.namespace, event.socket, cause: event.packet), after: ApplicationDelay.serverClose)
         case .failed: applications[key] = nil
         default: break
         }
@@ -122,7 +122,7 @@ extension Simulator {
     ) {
         if case .client(let flow) = applications[key] {
             flows[flow].response = payload
-            answered(flow)
+            answered(flow, at: event.time)
             return
         }
         schedule(
@@ -137,26 +137,26 @@ extension Simulator {
         case .received(let octets):
             flows[flow].response += octets
             let isLast = flows[flow].asked == flows[flow].request.requests
-            if !isLast, HTTP.isComplete(flows[flow].response) { answered(flow) }
+            if !isLast, HTTP.isComplete(flows[flow].response) { answered(flow, at: event.time) }
         case .endOfStream:
             if flows[flow].asked == flows[flow].request.requests {
-                answered(flow)
+                answered(flow, at: event.time)
             } else {
                 finish(flow, .failed(.connectionReset))
             }
             schedule(.close(event.namespace, event.socket, cause: event.packet), after: ApplicationDelay.clientClose)
-        case .echoReply: answered(flow)
+        case .echoReply: answered(flow, at: event.time)
         case .failed(let error): finish(flow, .failed(error))
         default: break
         }
     }
 
     /// The client has its answer: it asks again after a pause, or is done.
-    private mutating func answered(_ flow: Int) {
+    private mutating func answered(_ flow: Int, at time: Nanoseconds) {
         guard flows[flow].outcome == nil, flows[flow].answered < flows[flow].asked else { return }
         flows[flow].answered += 1
         if flows[flow].asked == flows[flow].request.requests {
-            finish(flow, .answered)
+            finish(flow, .answered, at: time)
         } else {
             schedule(.ask(flow: flow), after: flows[flow].request.interval)
         }

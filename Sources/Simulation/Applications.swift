@@ -86,11 +86,12 @@ package struct HTTPConnection: Sendable {
 enum ApplicationDelay {
     /// From an open connection to the request.
     static let request: Nanoseconds = 100_000
-    /// From a complete request to the response.
-    static let response: Nanoseconds = 100_000
-    /// From the last octet sent, or the peer's FIN, to close().
+    /// From a complete request, once it is read, to the response.
+    static let response: Nanoseconds = 50_000
+    /// From the last octet written, or the peer's FIN, to close().
     static let close: Nanoseconds = 500_000
-    static let clientClose: Nanoseconds = 50_000
+    static let serverClose: Nanoseconds = 450_000
+    static let clientClose: Nanoseconds = 0
     static let echo: Nanoseconds = 50_000
 }
 

@@ -24,7 +24,11 @@ public struct Cluster: Sendable {
         if let proxyMode { objects.kubeProxyConfiguration?.mode = proxyMode }
         // Pods are connected by flannel unless the input says how. Without a pod nothing tells that there is a flannel.
         if given.flannelConfiguration == nil, objects.pods.isEmpty { objects.flannelConfiguration = nil }
-        warnings += try NodeNetwork.checkSettings(objects.nodes)
+        let devices =
+            (objects.flannelConfiguration.map(FlannelDaemon.deviceNames) ?? [])
+            + (objects.kubeProxyConfiguration?.mode == .ipvs ? [IPVSProxy.device] : [])
+        warnings += try NodeNetwork.checkSettings(
+            objects.nodes, devices: devices, underlay: objects.underlay ?? Underlay())
         try NodeNetwork.checkKernels(objects.nodes)
         try NodeNetwork.checkKernels(objects.hosts)
         if let flannel = objects.flannelConfiguration, let warning = FlannelDaemon.warning(about: flannel) {

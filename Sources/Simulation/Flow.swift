@@ -19,8 +19,8 @@ public struct FlowRequest: Sendable {
     public var timeToLive: UInt8?
     /// What a UDP client sends.
     public var payload = Array("podnet\n".utf8)
-    /// Octets of the request's body (TCP), of the datagram (UDP) or behind the ICMP header; nil for what clients usually
-    /// send.
+    /// Octets of the request's body (TCP), of the datagram (UDP) or behind the ICMP header; nil for what clients
+    /// usually send.
     public var requestOctets: Int? {
         didSet { if let requestOctets { payload = HTTP.letters(requestOctets) } }
     }

@@ -56,16 +56,16 @@ struct ProxyRules: Sendable {
         index.health(on: node, configuration: configuration)
     }
 
-    /// Programs a node whose interfaces are there, and gives what stands in iptables; `hardwareAddress` is that of the
-    /// device ipvs mode makes.
+    /// Programs a node whose interfaces are there, and gives what stands in iptables and nftables; `hardwareAddress` is
+    /// that of the device ipvs mode makes.
     mutating func install(
         for view: NodeView, on namespace: inout NetworkNamespace, hardwareAddress: MACAddress
-    ) -> SharedRuleset {
-        var ruleset = Ruleset()
+    ) -> (iptables: SharedRuleset, nftables: [NFTablesTable]) {
+        var ruleset = KubeletRules.ruleset(.ipv4)
         switch mode {
-        case .iptables: return iptablesRules(for: view, family: .ipv4)
+        case .iptables: return (iptablesRules(for: view, family: .ipv4), [])
         case .nftables(let proxies):
-            namespace.setNFTables(NFTablesRuleset(proxies.map { $0.table(for: $0.profile(of: view)) }))
+            return (SharedRuleset(ruleset), proxies.map { $0.table(for: $0.profile(of: view)) })
         case .ipvs(let proxy):
             let state = proxy.state(of: view)
             let device = namespace.addLink(IPVSProxy.device, kind: .dummy, hardwareAddress: hardwareAddress)
@@ -77,20 +77,34 @@ struct ProxyRules: Sendable {
             namespace.virtualServers = VirtualServerTable(
                 state.virtualServers, timeouts: proxy.timeouts, agent: IPVSProxy.agent)
             proxy.install(for: state, into: &ruleset)
+            return (SharedRuleset(ruleset), [])
         }
-        return SharedRuleset(ruleset)
     }
 
-    /// The rules of iptables mode, written once for all nodes that see the Services alike; none in other modes.
+    /// The rules of iptables mode behind kubelet's, written once for all nodes that see the Services alike; kubelet's
+    /// alone in other modes.
     mutating func iptablesRules(for node: NodeView, family: AddressFamily) -> SharedRuleset {
+        var ruleset = KubeletRules.ruleset(family)
         guard case .iptables(let proxies) = mode, let proxy = proxies.first(where: { $0.index.family == family }) else {
-            return SharedRuleset(Ruleset(), family: family)
+            return SharedRuleset(ruleset, family: family)
         }
         let key = SharedKey(family: family, profile: proxy.profile(of: node))
         if let rules = written[key] { return rules }
-        let rules = SharedRuleset(proxy.ruleset(for: key.profile), family: family)
+        proxy.install(for: key.profile, into: &ruleset)
+        let rules = SharedRuleset(ruleset, family: family)
         written[key] = rules
         return rules
+    }
+
+    /// What kube-proxy alone leaves in iptables on a clean node.
+    func rulesOnCleanNode(_ node: NodeView, family: AddressFamily) -> Ruleset {
+        switch mode {
+        case .iptables(let proxies):
+            guard let proxy = proxies.first(where: { $0.index.family == family }) else { return Ruleset() }
+            return proxy.ruleset(for: proxy.profile(of: node))
+        case .nftables: return Ruleset()
+        case .ipvs(let proxy): return proxy.ruleset(for: proxy.state(of: node))
+        }
     }
 }
 
@@ -153,7 +167,6 @@ extension Simulator {
             let others = objects.nodes.compactMap { $0.name == name ? nil : lease(of: $0) }
             FlannelDaemon.configure(
                 &namespace, own: own, others: others, configuration: flannel, external: LinkID(1))
-            if flannel.enableIPv6 { addIPv6Routes(from: node, to: &namespace) }
             built = attach(pods, of: node, to: &namespace, own: own, flannel)
         }
         // Last, so that what an annotation sets outlives the CNI plugin's own settings.
@@ -162,12 +175,12 @@ extension Simulator {
         let view = NodeView(node, interfaceAddresses: addresses)
         let proxied = proxy.install(
             for: view, on: &namespace, hardwareAddress: hardwareAddress("\(name)/\(IPVSProxy.device)"))
-        var ruleset = proxied.ruleset
-        if let own = ownLease, flannel.ipMasq, let network = flannel.network {
-            FlannelRules.install(
-                network: network, subnet: own.subnet, forwards: flannel.forwardRules, into: &ruleset)
-        }
-        namespace.setRuleset(ruleset, madeFrom: proxied)
+        var ruleset = proxied.iptables.ruleset
+        if ownLease != nil { installFlannelRules(of: node, .ipv4, into: &ruleset) }
+        installPodRules(of: node, .ipv4, into: &ruleset)
+        namespace.setRuleset(ruleset, madeFrom: proxied.iptables)
+        let tables = proxied.nftables + (ownLease == nil ? [] : flannelTables(of: node))
+        if !tables.isEmpty { namespace.setNFTables(NFTablesRuleset(tables)) }
         // IPVS balances no IPv6 packets yet, so its rules would lead them nowhere.
         if proxy.configuration.mode != .ipvs, addresses.contains(where: { $0.address.family == .ipv6 }) {
             let (ruleset, proxied) = ipv6Ruleset(of: node)
@@ -196,15 +209,9 @@ extension Simulator {
     }
 
     func lease(of node: Node) -> FlannelLease? {
-        FlannelDaemon.lease(of: node, vtepMAC: hardwareAddress("\(node.name)/flannel"))
-    }
-
-    /// flannel's routes to the IPv6 subnets of the other nodes.
-    private func addIPv6Routes(from node: Node, to namespace: inout NetworkNamespace) {
-        for other in cluster.objects.nodes where other.name != node.name {
-            guard let subnet = other.podCIDR(.ipv6), let gateway = other.internalIP(.ipv6) else { continue }
-            FlannelDaemon.addIPv6Route(to: subnet, gateway: gateway, on: LinkID(1), of: &namespace)
-        }
+        FlannelDaemon.lease(
+            of: node, vtepMAC: hardwareAddress("\(node.name)/flannel"),
+            ipv6VTEPMAC: hardwareAddress("\(node.name)/flannel-v6"))
     }
 
     private func attach(
@@ -215,6 +222,9 @@ extension Simulator {
         var plugin = BridgePlugin(
             bridge: flannel.delegate.bridge, hairpinMode: flannel.delegate.hairpinMode, mtu: mtu, subnet: own.subnet,
             clusterNetwork: flannel.network ?? own.subnet)
+        plugin.promiscMode = flannel.delegate.promiscMode
+        plugin.isGateway = flannel.delegate.isGateway
+        plugin.isDefaultGateway = flannel.delegate.isDefaultGateway
         if flannel.enableIPv6, let subnet = object.podCIDR(.ipv6) {
             plugin.ipv6 = BridgePlugin.Range(subnet: subnet, clusterNetwork: flannel.network(.ipv6) ?? subnet)
         }
@@ -232,6 +242,9 @@ extension Simulator {
                 podMAC: hardwareAddress("\(pod.key)/eth0"), to: &node,
                 hostName: hostName, hostMAC: hardwareAddress("\(node.name)/\(hostName)"),
                 bridgeMAC: hardwareAddress("\(node.name)/\(plugin.bridge)"))
+            if flannel.hasPortmap, !PortMapping.mappings(of: pod).isEmpty {
+                PortmapPlugin.openLoopback(to: plugin.bridge, on: &node)
+            }
             listen(NodeNetwork.listeners(pod), as: pod.metadata.name, in: &namespace)
             built.append(namespace)
         }
@@ -328,7 +341,7 @@ extension Simulator {
         }
     }
 
-    private func hexadecimal(_ value: UInt32) -> String {
+    func hexadecimal(_ value: UInt32) -> String {
         let digits = String(value, radix: 16)
         return String(repeating: "0", count: 8 - digits.utf8.count) + digits
     }

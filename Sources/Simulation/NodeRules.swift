@@ -12,6 +12,8 @@ internal import NodeAgents
 public struct NodeRules: Sendable {
     /// What iptables or ip6tables holds.
     public let iptables: Ruleset
+    /// What kube-proxy alone would leave there on a clean node; all of a dump.
+    public let kubeProxys: Ruleset
     /// Of both families.
     public let nftables: NFTablesRuleset
     /// What IPVS and its sets hold, in ipvs mode.
@@ -28,9 +30,11 @@ extension Simulator {
             return nil
         }
         let balanced = virtualServers(of: node, family: family)
+        let isDump = cluster.dumps[node] != nil
         return NodeRules(
-            iptables: ruleset, nftables: namespace(id).nftables, virtualServers: balanced?.servers ?? [],
-            sets: balanced?.sets ?? [], isDump: cluster.dumps[node] != nil)
+            iptables: ruleset, kubeProxys: isDump ? ruleset : kubeProxyRules(of: id, family: family),
+            nftables: namespace(id).nftables, virtualServers: balanced?.servers ?? [], sets: balanced?.sets ?? [],
+            isDump: isDump)
     }
 
     /// What iptables or ip6tables holds on a node; nil when the cluster has no node of that name.
@@ -61,6 +65,20 @@ extension Simulator {
         return (state.virtualServers, state.sets)
     }
 
+    private mutating func kubeProxyRules(of id: NamespaceID, family: AddressFamily) -> Ruleset {
+        guard case .node(let name) = owner(of: id), let node = cluster.objects.nodes["", name] else { return Ruleset() }
+        if family == .ipv6 {
+            guard proxy.configuration.mode == .ipvs else {
+                return proxy.rulesOnCleanNode(ipv6View(of: node), family: .ipv6)
+            }
+            let servers = ipv6VirtualServers()
+            return servers.ruleset(for: servers.state(of: ipv6View(of: node)))
+        }
+        let links = namespace(id).links.filter { !$0.isLoopback && $0.name != IPVSProxy.device }
+        return proxy.rulesOnCleanNode(
+            NodeView(node, interfaceAddresses: links.flatMap { $0.addresses.map(\.interface) }), family: .ipv4)
+    }
+
     private func ipv6VirtualServers() -> IPVSProxy {
         let index = ServiceIndex(
             services: cluster.objects.services, endpointSlices: cluster.objects.endpointSlices, family: .ipv6)
@@ -74,20 +92,70 @@ extension Simulator {
 
     /// What ip6tables holds on a node, and what of it other nodes hold too.
     mutating func ipv6Ruleset(of node: Node) -> (ruleset: Ruleset, madeFrom: SharedRuleset) {
-        let objects = cluster.objects
         let view = ipv6View(of: node)
         var proxied = proxy.iptablesRules(for: view, family: .ipv6)
         if proxy.configuration.mode == .ipvs {
             let proxy = ipv6VirtualServers()
-            proxied = SharedRuleset(proxy.ruleset(for: proxy.state(of: view)), family: .ipv6)
+            var ruleset = KubeletRules.ruleset(.ipv6)
+            proxy.install(for: proxy.state(of: view), into: &ruleset)
+            proxied = SharedRuleset(ruleset, family: .ipv6)
         }
         var ruleset = proxied.ruleset
-        if let flannel = objects.flannelConfiguration, flannel.enableIPv6, flannel.ipMasq,
-            let network = flannel.network(.ipv6),
-            let subnet = node.spec.podCIDRs.first(where: { $0.family == .ipv6 })
-        {
-            FlannelRules.install(network: network, subnet: subnet, into: &ruleset)
-        }
+        installFlannelRules(of: node, .ipv6, into: &ruleset)
+        installPodRules(of: node, .ipv6, into: &ruleset)
         return (ruleset, proxied)
+    }
+
+    /// flannel's networks and the node's parts of them.
+    private func flannelRanges(of node: Node) -> [(network: IPPrefix, subnet: IPPrefix)] {
+        guard let flannel = cluster.objects.flannelConfiguration else { return [] }
+        return AddressFamily.allCases.compactMap { family in
+            guard family == .ipv4 || flannel.enableIPv6, let network = flannel.network(family),
+                let subnet = node.podCIDR(family)
+            else { return nil }
+            return (network, subnet)
+        }
+    }
+
+    /// What flanneld writes with iptables.
+    func installFlannelRules(of node: Node, _ family: AddressFamily, into ruleset: inout Ruleset) {
+        guard let flannel = cluster.objects.flannelConfiguration, !flannel.enableNFTables else { return }
+        for range in flannelRanges(of: node) where range.network.family == family {
+            FlannelRules.install(
+                network: range.network, subnet: range.subnet, masquerades: flannel.ipMasq,
+                forwards: flannel.forwardRules, into: &ruleset)
+        }
+    }
+
+    /// What flanneld writes with nftables, of both families.
+    func flannelTables(of node: Node) -> [NFTablesTable] {
+        guard let flannel = cluster.objects.flannelConfiguration, flannel.enableNFTables else { return [] }
+        return FlannelRules.nftables(flannelRanges(of: node), masquerades: flannel.ipMasq)
+    }
+
+    /// What the CNI plugins write for the pods of a node, pod by pod.
+    func installPodRules(of node: Node, _ family: AddressFamily, into ruleset: inout Ruleset) {
+        guard let flannel = cluster.objects.flannelConfiguration, let subnet = node.podCIDR(family) else { return }
+        for position in directory.podsByNode[node.name] ?? [] {
+            let pod = cluster.objects.pods[position]
+            guard PodAddresses.usesPodNetwork(pod), let address = pod.status.podIP(family) else { continue }
+            let interface = InterfaceAddress(address, prefixLength: subnet.length)
+            if flannel.masqueradesByBridge {
+                BridgePlugin.installMasquerade(
+                    of: interface, network: flannel.cniName, containerID: sandboxID(of: pod), into: &ruleset)
+            }
+            let mappings = PortMapping.mappings(of: pod)
+            if flannel.hasPortmap, !mappings.isEmpty {
+                PortmapPlugin.install(
+                    mappings, network: flannel.cniName, containerID: sandboxID(of: pod), address: interface,
+                    into: &ruleset)
+            }
+        }
+    }
+
+    /// The id a container runtime gave the pod's sandbox; it comes from the seed.
+    private func sandboxID(of pod: Pod) -> String {
+        var generator = SeededGenerator(seed: seed).stream("sandbox \(pod.key)")
+        return (0..<8).map { _ in hexadecimal(UInt32(truncatingIfNeeded: generator.next())) }.joined()
     }
 }

@@ -36,8 +36,8 @@ public enum TraceStep: Hashable, Sendable {
     /// The route taken, as `ip route` prints it.
     case routed(String, egress: String)
     case waitsForNeighbor(IPAddress, link: String)
-    case encapsulated(device: String, local: IPv4Address, remote: IPv4Address, vni: UInt32)
-    case decapsulated(device: String, remote: IPv4Address, vni: UInt32)
+    case encapsulated(device: String, local: IPAddress, remote: IPAddress, vni: UInt32)
+    case decapsulated(device: String, remote: IPAddress, vni: UInt32)
     case bridged(bridge: String, egress: String)
     case flooded(bridge: String)
     case fragmented(count: Int, mtu: Int)
@@ -243,7 +243,7 @@ extension Simulator {
             return .routed(text(of: reference, in: namespace), egress: link(egress))
         case .waitsForNeighbor(let address, let id): return .waitsForNeighbor(address, link: link(id))
         case .encapsulated(let id, let remote, let vni):
-            let local = namespace.tunnels.first { $0.link == id }?.local ?? .any
+            let local = namespace.tunnels.first { $0.link == id }?.local ?? .any(remote.family)
             return .encapsulated(device: link(id), local: local, remote: remote, vni: vni)
         case .decapsulated(let id, let remote, let vni):
             return .decapsulated(device: link(id), remote: remote, vni: vni)

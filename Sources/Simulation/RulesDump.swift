@@ -93,7 +93,8 @@ public struct RulesDump: Sendable {
         if ["KUBE-KUBELET-CANARY", "KUBE-IPTABLES-HINT"].contains(chain) { return "kubelet" }
         if chain.hasPrefix("KUBE-") { return "kube-proxy" }
         if chain.hasPrefix("FLANNEL-") { return "flannel" }
-        if chain.hasPrefix("CNI-") { return "portmap" }
+        if chain.hasPrefix("CNI-HOSTPORT-") || chain.hasPrefix("CNI-DN-") { return "portmap" }
+        if chain.hasPrefix("CNI-") { return "bridge" }
         return nil
     }
 }

@@ -194,17 +194,8 @@ public struct Simulator: ~Copyable {
                 collectEffects()
             }
             deliverSocketEvents()
-            if context.transmissions.isEmpty, context.socketEvents.isEmpty { finishInstant() }
         } while !context.transmissions.isEmpty || !context.socketEvents.isEmpty
         collectEffects()
-    }
-
-    /// Once everything of this instant has arrived, those who waited for it go on.
-    private mutating func finishInstant() {
-        guard !context.deferredSockets.isEmpty, queue.nextTime.map({ $0 > context.now }) ?? true else { return }
-        let sockets = context.deferredSockets
-        context.deferredSockets.removeAll(keepingCapacity: true)
-        for (id, socket) in sockets { namespaces[Int(places[id.index])].finishDeferred(socket, &context) }
     }
 
     private mutating func collectEffects() {

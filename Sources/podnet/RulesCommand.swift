@@ -25,7 +25,7 @@ struct Rules: ParsableCommand {
 
     enum Agent: String, ExpressibleByArgument, CaseIterable {
         case kubeProxy = "kube-proxy"
-        case flannel, portmap, kubelet
+        case flannel, bridge, portmap, kubelet
     }
 
     enum Family: String, ExpressibleByArgument, CaseIterable {
@@ -39,7 +39,7 @@ struct Rules: ParsableCommand {
     }
 
     @Argument(help: "The node.") var node: String
-    @Option(help: "Only what this agent wrote.") var agent: Agent?
+    @Option(help: "Only what this agent wrote; of kube-proxy, what it would write on a clean node.") var agent: Agent?
     @Option(help: "The rules for packets of this family; ipv4 unless given, or the family of the node's only dump.")
     var family: Family?
     @Option(name: .shortAndLong, help: "Only this iptables table.") var table: Table?
@@ -64,21 +64,26 @@ struct Rules: ParsableCommand {
 
     private func text(_ rules: NodeRules) -> String {
         let tableName = table.flatMap { TableName(rawValue: $0.rawValue) }
+        let tables = rules.nftables.keeping(agent: agent?.rawValue)
+        let isWholeDump = rules.isDump && family == nil
+        // All of a dump, as it was; of what agents wrote, the family that is asked for.
+        let listing = (isWholeDump ? tables : tables.keeping((family ?? .ipv4).family)).listing()
         let isKubeProxys = agent == nil || agent == .kubeProxy
-        if !rules.nftables.tables.isEmpty, isKubeProxys, table == nil {
-            // All of a dump, as it was; of what agents wrote, the family that is asked for.
-            return rules.isDump && family == nil
-                ? rules.nftables.listing() : rules.nftables.keeping((family ?? .ipv4).family).listing()
-        }
         var text = ""
+        if table == nil, !tables.tables.isEmpty {
+            // Beside kube-proxy's iptables rules flannel may have tables alone.
+            if agent != nil || tables.tables.contains(where: { $0.agent != "flannel" }) { return listing }
+            text += "# nft list ruleset\n\(listing)# iptables-save\n"
+        }
         if isKubeProxys, table == nil, !rules.virtualServers.isEmpty || !rules.sets.isEmpty {
             text += "# ipvsadm -S -n\n\(rules.virtualServers.savedText())"
             text += "# ipset save\n" + rules.sets.map(\.savedText).joined()
             text += "# iptables-save\n"
         }
+        // kubelet makes one of kube-proxy's chains first, so kube-proxy's rules are shown as on a clean node.
+        let written = agent == .kubeProxy ? rules.kubeProxys : rules.iptables
         let isWhole = agent == nil && tableName == nil
-        return text
-            + (isWhole ? rules.iptables : rules.iptables.keeping(agent: agent?.rawValue, table: tableName)).savedText()
+        return text + (isWhole ? written : written.keeping(agent: agent?.rawValue, table: tableName)).savedText()
     }
 
     /// Prints how a dump differs from what kube-proxy should have written.
@@ -87,8 +92,8 @@ struct Rules: ParsableCommand {
         let actual: [RuleSection]
         switch dump.rules {
         case .iptables(let ruleset, _):
-            expected = rules.iptables.kubeProxySections()
-            actual = ruleset.kubeProxySections()
+            expected = rules.kubeProxys.kubeProxySections()
+            actual = ruleset.kubeProxySections(of: rules.kubeProxys)
         case .nftables(let ruleset):
             // `nft list table` prints one family, and says nothing about the other.
             let titles = Set(ruleset.tables.map(\.title))
@@ -104,7 +109,7 @@ struct Rules: ParsableCommand {
         printError(
             "podnet: \(path) lacks \(missing) \(missing == 1 ? "line" : "lines") and has \(extra) more than kube-proxy "
                 + "would have written" + (moved > 0 ? "; in \(moved) more sections the order differs" : ""))
-        if case .nftables = dump.rules, rules.nftables.tables.isEmpty {
+        if case .nftables = dump.rules, !rules.nftables.tables.contains(where: { $0.name == "kube-proxy" }) {
             printError("  hint: kube-proxy is not in nftables mode here; --proxy-mode nftables makes it so")
         }
         throw ExitCode(1)

@@ -220,6 +220,13 @@ import Testing
         #expect(try load(noBackend).objects.flannelConfiguration?.backend.type == .udp)
     }
 
+    @Test func `the bridge plugin refuses hairpin mode and promiscuous mode together`() throws {
+        let text = Self.flannel.replacing(
+            #""hairpinMode": true"#, with: #""hairpinMode": true, "promiscMode": true"#)
+        let error = #expect(throws: ManifestError.self) { try load(text) }
+        #expect(error?.description.contains("hairpin mode and promiscuous mode at the same time") == true)
+    }
+
     @Test func `flanneld's command line decides about masquerading`() throws {
         func daemonSet(_ arguments: String) -> String {
             """

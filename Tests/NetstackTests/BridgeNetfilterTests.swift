@@ -188,7 +188,7 @@ import Wire
 
     @Test func `With bridge-nf-call-iptables off a service on the same bridge is routed in and out of it`() {
         let (harness, bridge, ports) = node(endpoint: "10.1.0.3", hooks: false)
-        harness.host.sysctls.sendRedirects = false
+        harness.stopRedirects()
         harness.know("10.1.0.3", a2, on: bridge)
         harness.receive(syn(), on: ports[0])
         #expect(
@@ -262,5 +262,26 @@ import Wire
             try Ruleset(saved: "*filter\n:FORWARD ACCEPT [0:0]\n\(rule)\nCOMMIT\n", family: .ipv4))
         harness.receive(PacketBuilder(a1, "10.1.0.2", a2, "10.1.0.3").udp(from: 1, to: 2), on: ports[0])
         #expect(harness.drops == (matches ? [.netfilterDrop] : []))
+    }
+
+    @Test("A promiscuous bridge hands up copies, of which those for the node have lost their connection")
+    func promiscuous() {
+        let (harness, bridge, ports) = node(endpoint: "10.1.0.3")
+        harness.host.setLink(bridge, promiscuous: true)
+        var rules = harness.host.ruleset
+        rules[.filter].append(
+            Rule(matches: [.connectionState(Negatable(.invalid))], target: .drop), to: "FORWARD")
+        harness.host.setRuleset(rules)
+        harness.know("10.1.0.3", a2, on: bridge)
+        harness.receive(syn(), on: ports[0])
+        let taps = harness.taps.map { "\($0.link) \($0.direction)" }
+        #expect(taps == ["p0 ingress", "p1 egress", "cni0 ingress"])
+        #expect(harness.drops == [.netfilterDrop])
+        // Between the pods themselves the copy is not for the node.
+        harness.clear()
+        harness.receive(
+            PacketBuilder(a2, "10.1.0.3", a1, "10.1.0.2").udp(from: 5, to: 6), on: ports[1])
+        #expect(harness.taps.map { "\($0.link) \($0.direction)" } == ["p1 ingress", "p0 egress", "cni0 ingress"])
+        #expect(harness.drops == [.otherHost])
     }
 }

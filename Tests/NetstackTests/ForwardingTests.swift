@@ -184,7 +184,7 @@ import Wire
         case "a sender behind a router":
             harness.addRoute("172.16.0.0/16", via: "10.0.0.2", on: inside)
             source = "172.16.0.5"
-        default: harness.host.sysctls.sendRedirects = false
+        default: harness.stopRedirects()
         }
         harness.receive(PacketBuilder(.peer, source, .own, destination).udp(from: 5, to: 6), on: inside)
         #expect(harness.sent.count == 1)

@@ -15,8 +15,8 @@ import Wire
         let (bridge, ports) = harness.addBridge(address: "10.244.1.1/24", ports: 2)
         let eth0 = harness.addEthernet(address: "192.168.50.11/24")
         let tunnel = harness.host.addVXLAN(
-            "flannel.1", hardwareAddress: .station(0xf1), mtu: 1450, vni: 1, local: ipv4("192.168.50.11"), lower: eth0)
-        harness.host.addForwardingEntry(.station(0xf2), remote: ipv4("192.168.50.12"), on: tunnel)
+            "flannel.1", hardwareAddress: .station(0xf1), mtu: 1450, vni: 1, local: ip("192.168.50.11"), lower: eth0)
+        harness.host.addForwardingEntry(.station(0xf2), remote: ip("192.168.50.12"), on: tunnel)
         harness.host.addRoute(
             Route(IPPrefix("10.244.2.0/24")!, gateway: ip("10.244.2.0"), link: tunnel, isOnlink: true))
         harness.know("10.244.2.0", .station(0xf2), on: tunnel)

@@ -48,6 +48,16 @@ final class NamespaceHarness {
         _modify { yield &namespaces[0] }
     }
 
+    /// No interface of the host sends redirects, nor do all.
+    func stopRedirects() {
+        host.sysctls.sendRedirects = false
+        for link in host.links {
+            var settings = link.settings
+            settings.sendRedirects = false
+            host.setInterface(link.id, to: settings)
+        }
+    }
+
     /// A link to the underlay, whose frames end in `sent`.
     @discardableResult
     func addEthernet(
@@ -119,9 +129,10 @@ final class NamespaceHarness {
                 let event = context.socketEvents.removeFirst()
                 news.append(event)
                 application?(self, event)
-            } else if !context.deferredSockets.isEmpty {
-                let (namespace, socket) = context.deferredSockets.removeFirst()
-                namespaces[namespace.index].finishDeferred(socket, &context)
+            } else if let reader = context.timers.firstIndex(where: { $0.timer.isReading }) {
+                // Applications read at once here.
+                let timer = context.timers.remove(at: reader)
+                namespaces[timer.namespace.index].timerFired(timer.timer, &context)
             } else {
                 break
             }
@@ -218,6 +229,10 @@ final class NamespaceHarness {
 
     /// How many packets reached a socket or protocol.
     var deliveries: Int { steps.count { if case .delivered = $0 { true } else { false } } }
+}
+
+extension Timer {
+    fileprivate var isReading: Bool { if case .reading = self { true } else { false } }
 }
 
 extension PacketBuilder {

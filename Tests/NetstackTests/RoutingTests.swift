@@ -140,7 +140,7 @@ import Wire
         harness.host.addRoute(
             Route(IPPrefix("203.0.113.0/24")!, gateway: ip("192.0.2.5"), link: outside, metric: 100))
         let frame = PacketBuilder(.peer, "10.0.0.2", .own, "203.0.113.9").udp(from: 5, to: 6)
-        harness.host.sysctls.sendRedirects = false
+        harness.stopRedirects()
         harness.receive(frame, on: inside)
         harness.host.setLink(outside, up: false)
         harness.receive(frame, on: inside)
@@ -223,5 +223,42 @@ import Wire
         harness.host.setLink(outside, up: false)
         harness.receive(PacketBuilder(.peer, "10.0.0.2", .own, "192.0.2.99").udp(from: 5, to: 6), on: inside)
         #expect(harness.drops == [.noInputRoute])
+    }
+
+    @Test(
+        "Of rp_filter the larger of all and the interface counts, of switches either is enough",
+        arguments: [(0, 0, true), (1, 0, false), (0, 1, false), (1, 2, true), (2, 1, true)])
+    func settingsOfOneInterface(all: Int, own: Int, isAccepted: Bool) {
+        let (harness, inside, outside) = router()
+        harness.host.sysctls.reversePathFilter = all
+        #expect(harness.host.setSysctl("net.ipv4.conf.in0.rp_filter", to: "\(own)") == true)
+        // The way back leaves by the other link.
+        harness.receive(PacketBuilder(.peer, "192.0.2.77", .own, "203.0.113.9").udp(from: 5, to: 6), on: inside)
+        #expect(harness.drops.isEmpty == isAccepted)
+        harness.clear()
+        #expect(harness.host.setSysctl("net.ipv4.conf.in0.forwarding", to: "0") == true)
+        harness.receive(PacketBuilder(.peer, "10.0.0.2", .own, "203.0.113.9").udp(from: 5, to: 6), on: inside)
+        #expect(harness.drops == [.forwardingDisabled])
+        harness.clear()
+        let other = PacketBuilder(.station(0x31), "192.0.2.5", .station(0x12), "10.0.0.7")
+        harness.receive(other.udp(from: 5, to: 6), on: outside)
+        #expect(harness.drops.isEmpty)
+        for (setting, value, answer) in [
+            ("in0.rp_filter", "3", nil), ("in0.accept_local", "2", nil), ("in9.rp_filter", "1", false),
+            ("in0.tag", "1", false), ("default.rp_filter", "1", true),
+        ] as [(String, String, Bool?)] {
+            #expect(harness.host.setSysctl("net.ipv4.conf.\(setting)", to: value) == answer)
+        }
+    }
+
+    @Test("Packets from 127.0.0.1 leave by the one link that has route_localnet")
+    func routeLocalnetOfOneInterface() {
+        let (harness, inside, outside) = router()
+        #expect(harness.host.setSysctl("net.ipv4.conf.in0.route_localnet", to: "1") == true)
+        for (link, mac, isAccepted) in [(inside, MACAddress.own, true), (outside, .station(0x12), false)] {
+            harness.receive(PacketBuilder(.peer, "10.0.0.2", mac, "127.0.0.1").udp(from: 5, to: 6), on: link)
+            #expect(harness.drops.contains(.localnet) == !isAccepted)
+            harness.clear()
+        }
     }
 }

@@ -13,7 +13,7 @@ func filteringRouter(_ rules: Ruleset = Ruleset(), seed: UInt64 = 1) -> (harness
     let inside = harness.addEthernet("in0", mac: .own, address: "10.0.0.1/24")
     let outside = harness.addEthernet("out0", mac: .station(0x12), address: "192.0.2.1/24")
     harness.host.sysctls.ipForward = true
-    harness.host.sysctls.sendRedirects = false
+    harness.stopRedirects()
     harness.know("10.0.0.2", on: inside)
     harness.know("10.0.0.3", .station(0x33), on: inside)
     harness.know("192.0.2.9", .station(0x99), on: outside)

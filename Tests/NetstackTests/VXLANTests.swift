@@ -17,13 +17,13 @@ import Wire
         let inside = harness.addEthernet("in0", mac: .bridge, address: "10.244.1.1/24", mtu: 1500)
         let eth0 = harness.addEthernet("eth0", mac: .own, address: "192.168.50.11/24")
         let tunnel = harness.host.addVXLAN(
-            "flannel.1", hardwareAddress: ownVTEP, mtu: mtu, vni: 1, local: ipv4("192.168.50.11"), lower: eth0)
+            "flannel.1", hardwareAddress: ownVTEP, mtu: mtu, vni: 1, local: ip("192.168.50.11"), lower: eth0)
         harness.host.addAddress(interface("10.244.1.0/32"), to: tunnel)
         harness.host.sysctls.ipForward = true
         harness.host.addRoute(
             Route(IPPrefix("10.244.2.0/24")!, gateway: ip("10.244.2.0"), link: tunnel, isOnlink: true))
         harness.know("10.244.2.0", peerVTEP, on: tunnel)
-        harness.host.addForwardingEntry(peerVTEP, remote: ipv4("192.168.50.12"), on: tunnel)
+        harness.host.addForwardingEntry(peerVTEP, remote: ip("192.168.50.12"), on: tunnel)
         harness.know("192.168.50.12", on: eth0)
         harness.know("10.244.1.2", .station(0xa1), on: inside)
         return (harness, inside, eth0, tunnel)
@@ -88,7 +88,7 @@ import Wire
         let frame = PacketBuilder(.station(0xa1), "10.244.1.2", .bridge, "10.244.3.2").udp(from: 5, to: 6)
         harness.receive(frame, on: inside)
         #expect(harness.drops == [.vxlanNoRemote])
-        harness.host.addForwardingEntry(.station(0xf3), remote: ipv4("203.0.113.1"), on: tunnel)
+        harness.host.addForwardingEntry(.station(0xf3), remote: ip("203.0.113.1"), on: tunnel)
         harness.receive(frame, on: inside)
         #expect(harness.drops == [.vxlanNoRemote, .noOutputRoute])
         harness.clear()
@@ -157,7 +157,7 @@ import Wire
         let pod = other.addEthernet("in0", mac: .bridge, address: "10.244.2.1/24")
         let eth0 = other.addEthernet("eth0", mac: .peer, address: "192.168.50.12/24")
         _ = other.host.addVXLAN(
-            "flannel.1", hardwareAddress: peerVTEP, mtu: 1450, vni: 1, local: ipv4("192.168.50.12"), lower: eth0)
+            "flannel.1", hardwareAddress: peerVTEP, mtu: 1450, vni: 1, local: ip("192.168.50.12"), lower: eth0)
         other.host.sysctls.ipForward = true
         other.know("10.244.2.2", .station(0xb1), on: pod)
         other.receive(harness.sent[0].octets, on: eth0)

@@ -1,6 +1,7 @@
 // flannel's rules beside kube-proxy's: the whole text, and the order of the jumps whoever came first.
 
 import Addressing
+import Foundation
 import Kubernetes
 import Netstack
 import NodeAgents
@@ -79,5 +80,29 @@ struct FlannelRulesTests {
                 .jump("KUBE-PROXY-FIREWALL"), .jump("KUBE-FORWARD"), .jump("KUBE-SERVICES"),
                 .jump("KUBE-EXTERNAL-SERVICES"), .jump("FLANNEL-FWD"),
             ])
+    }
+}
+
+@Suite("flannel's nftables rules")
+struct FlannelNFTablesTests {
+    private func ranges() throws -> [(network: IPPrefix, subnet: IPPrefix)] {
+        [
+            (try #require(IPPrefix("10.244.0.0/16")), try #require(IPPrefix("10.244.1.0/24"))),
+            (try #require(IPPrefix("fd00:10:244::/56")), try #require(IPPrefix("fd00:10:244:1::/64"))),
+        ]
+    }
+
+    @Test("they read as nft lists what flanneld feeds it")
+    func wholeText() throws {
+        let path = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Vectors/flannel-nft.txt")
+        let expected = try String(contentsOf: path, encoding: .utf8)
+        #expect(NFTablesRuleset(FlannelRules.nftables(try ranges(), masquerades: true)).listing() == expected)
+    }
+
+    @Test("without --ip-masq only forwarding is left, without IPv6 its table is empty")
+    func lessText() throws {
+        let tables = FlannelRules.nftables([try ranges()[0]], masquerades: false)
+        #expect(tables.map { $0.chains.map(\.name) } == [["forward"], []])
+        #expect(tables.allSatisfy { $0.agent == "flannel" })
     }
 }

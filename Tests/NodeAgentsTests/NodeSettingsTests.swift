@@ -37,12 +37,55 @@ struct NodeSettingsTests {
         #expect(namespace.sysctls.connectionTrackingMax == size)
     }
 
+    @Test("A setting of an interface nobody has is warned about by name")
+    func settingOfNoInterface() throws {
+        let warnings = try NodeNetwork.checkSettings(
+            [
+                node([
+                    "podnet.dev/sysctl.net.ipv4.conf.eth0.rp_filter": "1",
+                    "podnet.dev/sysctl.net.ipv4.conf.flannel.1.rp_filter": "1",
+                    "podnet.dev/sysctl.net.ipv4.conf.default.rp_filter": "1",
+                    "podnet.dev/sysctl.net.ipv4.conf.eth9.rp_filter": "1",
+                    "podnet.dev/sysctl.net.ipv4.conf.eth0.medium_id": "1",
+                ])
+            ], devices: ["cni0", "flannel.1"])
+        #expect(
+            warnings.map(\.message) == [
+                "podnet does not model net.ipv4.conf.eth0.medium_id, so it changes nothing",
+                "the node has no interface eth9, so this changes nothing",
+            ])
+        #expect(throws: ObjectError.self) {
+            try NodeNetwork.checkSettings([node(["podnet.dev/sysctl.net.ipv4.conf.eth0.accept_local": "2"])])
+        }
+    }
+
+    @Test("Settings reach the interfaces they name, and defaults those that agents make")
+    func settingsOfInterfaces() {
+        var namespace = NetworkNamespace(id: NamespaceID(0), name: "worker-1")
+        namespace.addLink("eth0", kind: .ethernet, hardwareAddress: .zero)
+        namespace.addLink("kube-ipvs0", kind: .dummy, hardwareAddress: .zero)
+        NodeNetwork.applySettings(
+            node([
+                "podnet.dev/sysctl.net.ipv4.conf.default.rp_filter": "2",
+                "podnet.dev/sysctl.net.ipv4.conf.eth0.rp_filter": "1",
+                "podnet.dev/sysctl.net.ipv4.conf.eth0.forwarding": "0",
+                "podnet.dev/sysctl.net.ipv4.ip_forward": "1",
+            ]), proxy: KubeProxyConfiguration(), to: &namespace)
+        #expect(namespace.links.map(\.settings.reversePathFilter) == [0, 1, 2])
+        #expect(namespace.links.map(\.settings.forwarding) == [nil, false, nil])
+        #expect(namespace.sysctls.reversePathFilter == 0)
+    }
+
     @Test("A backend whose tunnel is not modelled is warned about")
     func backends() {
         var flannel = FlannelConfiguration()
         #expect(FlannelDaemon.warning(about: flannel) == nil)
         flannel.backend.type = .hostGateway
         #expect(FlannelDaemon.warning(about: flannel) == nil)
+        flannel.backend.type = .alloc
+        #expect(FlannelDaemon.warning(about: flannel) == nil)
+        flannel.backend.type = .init(rawValue: "ipsec")
+        #expect(FlannelDaemon.warning(about: flannel)?.message.contains("route to each other as with host-gw") == true)
         flannel.backend.type = .wireguard
         #expect(FlannelDaemon.warning(about: flannel)?.message.contains("wireguard tunnel is not modelled") == true)
     }

@@ -86,6 +86,11 @@ struct LaboratoryNode {
         NodeNetwork.applySettings(input.node, proxy: input.configuration, to: &namespace)
         // What comes in on eth0 and leaves there is no answer.
         namespace.sysctls.sendRedirects = false
+        for link in namespace.links {
+            var settings = link.settings
+            settings.sendRedirects = false
+            namespace.setInterface(link.id, to: settings)
+        }
         self.namespace = namespace
     }
 

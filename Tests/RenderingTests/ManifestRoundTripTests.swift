@@ -13,7 +13,7 @@ struct ManifestRoundTripTests {
         "ns,no,po,svc,endpointslices,deploy,rs,rc,sts,ds,jobs,cronjobs,cm,networkpolicies,hosts,underlays,faults,scenarios"
 
     static let topologies = [
-        "clusterip-local", "clusterip-remote", "cross-node", "external-policy-local", "hairpin", "host-gw",
+        "clusterip-local", "clusterip-remote", "cross-node", "external-policy-local", "hairpin", "host-gw", "host-port",
         "multi-port",
         "no-endpoints", "nodeport-local", "nodeport-remote", "outside", "same-node", "udp-echo",
     ]

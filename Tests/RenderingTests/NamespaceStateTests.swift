@@ -24,11 +24,11 @@ struct NamespaceStateTests {
             try #require(InterfaceAddress("192.168.50.11/24")), to: eth0, broadcast: IPv4Address("192.168.50.255"))
         node.addRoute(Route(IPPrefix(.any(.ipv4), length: 0), gateway: .v4(192, 168, 50, 1), link: eth0))
         let flannel = node.addVXLAN(
-            "flannel.1", hardwareAddress: mac(1), mtu: 1450, vni: 1, local: try #require(IPv4Address("192.168.50.11")),
+            "flannel.1", hardwareAddress: mac(1), mtu: 1450, vni: 1, local: try #require(IPAddress("192.168.50.11")),
             lower: eth0)
         node.addAddress(try #require(InterfaceAddress("10.244.1.0/32")), to: flannel)
         node.addPermanentNeighbor(.v4(10, 244, 2, 0), lladdr: mac(2), on: flannel)
-        node.addForwardingEntry(mac(2), remote: try #require(IPv4Address("192.168.50.12")), on: flannel)
+        node.addForwardingEntry(mac(2), remote: try #require(IPAddress("192.168.50.12")), on: flannel)
         node.addRoute(
             Route(IPPrefix(.v4(10, 244, 2, 0), length: 24), gateway: .v4(10, 244, 2, 0), link: flannel, isOnlink: true))
         let cni0 = node.addBridge("cni0", hardwareAddress: mac(3), mtu: 1450)
@@ -189,7 +189,7 @@ struct NamespaceStateTests {
         let (text, summary) = state.connections()
         let lines = text.split(separator: "\n")
         let tcp = try #require(lines.first { $0.hasPrefix("tcp") })
-        #expect(tcp.hasPrefix("tcp      6 120 TIME_WAIT src=10.244.1.2 dst=\(service) sport=\(port) dport=80 "))
+        #expect(tcp.hasPrefix("tcp      6 119 TIME_WAIT src=10.244.1.2 dst=\(service) sport=\(port) dport=80 "))
         #expect(
             tcp.hasSuffix(" src=10.244.2.2 dst=10.244.1.2 sport=8080 dport=\(port) [ASSURED] mark=0 use=1"))
         #expect(summary == "conntrack v1.4.7 (conntrack-tools): \(lines.count) flow entries have been shown.")

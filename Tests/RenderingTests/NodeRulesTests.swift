@@ -41,9 +41,9 @@ struct NodeRulesTests {
             return String(line)
         }
         var simulator = Simulator(try cluster(manifest.joined(separator: "\n")))
-        let ruleset = try simulator.rules(of: "node-a", family)
+        let rules = simulator.rules(of: "node-a", family: family)
         let expected = inOneOrder(try testFile("\(folder)/\(file)"))
-        let actual = inOneOrder(ruleset.keeping(agent: "kube-proxy").savedText())
+        let actual = inOneOrder(try #require(rules).kubeProxys.savedText())
         #expect(expected.count > 20)
         #expect(actual.difference(from: expected).map { "\($0)" } == [])
     }
@@ -114,9 +114,68 @@ struct NodeRulesTests {
         let flannel = try rules().keeping(agent: "flannel").savedText().split(separator: "\n")
         #expect(try rules().keeping().savedText() == rules().savedText())
         #expect(all.count > 30)
-        #expect(Set(proxy + flannel).isSuperset(of: all))
+        let kubelet = try rules().keeping(agent: "kubelet").savedText().split(separator: "\n")
+        #expect(Set(proxy + flannel + kubelet).isSuperset(of: all))
         #expect(Set(proxy.filter { $0.hasPrefix("-") }).isDisjoint(with: flannel))
         #expect(try rules().keeping(agent: "nobody").savedText() == "")
+    }
+
+    @Test func `kubelet came first, so its jumps stand behind kube-proxy's`() throws {
+        #expect(
+            try rules().keeping(agent: "kubelet").savedText() == """
+                *mangle
+                :PREROUTING ACCEPT [0:0]
+                :INPUT ACCEPT [0:0]
+                :FORWARD ACCEPT [0:0]
+                :OUTPUT ACCEPT [0:0]
+                :POSTROUTING ACCEPT [0:0]
+                :KUBE-IPTABLES-HINT - [0:0]
+                :KUBE-KUBELET-CANARY - [0:0]
+                COMMIT
+                *filter
+                :INPUT ACCEPT [0:0]
+                :FORWARD ACCEPT [0:0]
+                :OUTPUT ACCEPT [0:0]
+                :KUBE-FIREWALL - [0:0]
+                :KUBE-KUBELET-CANARY - [0:0]
+                -A INPUT -j KUBE-FIREWALL
+                -A OUTPUT -j KUBE-FIREWALL
+                -A KUBE-FIREWALL ! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment \
+                "block incoming localnet connections" -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP
+                COMMIT
+                *nat
+                :PREROUTING ACCEPT [0:0]
+                :INPUT ACCEPT [0:0]
+                :OUTPUT ACCEPT [0:0]
+                :POSTROUTING ACCEPT [0:0]
+                :KUBE-KUBELET-CANARY - [0:0]
+                COMMIT
+
+                """)
+        let filter = try rules()[.filter]
+        let jumps = { (chain: String) in filter[chain]?.rules.compactMap(\.target) }
+        #expect(
+            jumps("INPUT") == [
+                .jump("KUBE-PROXY-FIREWALL"), .jump("KUBE-NODEPORTS"), .jump("KUBE-EXTERNAL-SERVICES"),
+                .jump("KUBE-FIREWALL"),
+            ])
+        #expect(
+            jumps("OUTPUT") == [.jump("KUBE-PROXY-FIREWALL"), .jump("KUBE-SERVICES"), .jump("KUBE-FIREWALL")])
+        // The guard against martians stands in IPv4 alone.
+        #expect(try rules(family: .ipv6).keeping(agent: "kubelet")[.filter]["KUBE-FIREWALL"] == nil)
+        #expect(try rules(family: .ipv6).keeping(agent: "kubelet")[.nat]["KUBE-KUBELET-CANARY"] != nil)
+    }
+
+    @Test(arguments: ProxyMode.allCases) func `kubelet's chains are there in each mode`(mode: ProxyMode) throws {
+        let manifest = try testFile("../../topologies/nodeport-remote.yaml")
+        let loaded = try LoadedManifests.load(text: manifest, name: "test.yaml")
+        var simulator = Simulator(try Cluster(realising: loaded.objects, proxyMode: mode))
+        for family in AddressFamily.allCases {
+            let ruleset = try simulator.rules(of: "worker-1", family)
+            for table in [TableName.mangle, .nat, .filter] {
+                #expect(ruleset[table]["KUBE-KUBELET-CANARY"]?.agent == "kubelet")
+            }
+        }
     }
 
     @Test func `one table is shown alone`() throws {

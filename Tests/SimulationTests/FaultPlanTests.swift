@@ -94,7 +94,8 @@ import Testing
             LabManifest.plain
                 + scenario(
                     """
-                    {at: 0s, fault: {name: one, target: n1/eth0, mtu: 1300}}, {at: 1s, fault: {name: two, target: n1/eth0, mtu: 1400}},
+                    {at: 0s, fault: {name: one, target: n1/eth0, mtu: 1300}},
+                    {at: 1s, fault: {name: two, target: n1/eth0, mtu: 1400}},
                     {at: 2s, heal: two}, {at: 3s, heal: one}
                     """))
         func mtu() throws -> Int? { try namespace(&lab, .node("n1")).link(named: "eth0")?.mtu }

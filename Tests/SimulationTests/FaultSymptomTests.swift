@@ -1,5 +1,5 @@
-// Every fault has a topology, and every topology its well-known symptom: which frames are seen where and when. The state
-// faults among them were compared with a real kernel (podnet lab compare), frame by frame.
+// Every fault has a topology, and every topology its well-known symptom: which frames are seen where and when. The
+// state faults among them were compared with a real kernel (podnet lab compare), frame by frame.
 
 import Addressing
 import Netstack
@@ -8,7 +8,7 @@ import Testing
 @testable import Simulation
 
 @Suite struct FaultSymptomTests {
-    /// The kernel's times with tcp_syn_linear_timeouts 4, as its timer wheel has them, within a patience of six seconds.
+    /// The kernel's times with tcp_syn_linear_timeouts 4, as its timer wheel has them, within six seconds.
     static let synTimes = [0, 1024, 2048, 3072, 4096, 5120]
 
     private func repeated(_ what: String) -> [String] { Self.synTimes.map { "\($0) \(what)" } }
@@ -191,7 +191,7 @@ import Testing
         // The next hop's MTU in the message is the tunnel's.
         let message = try #require(lab.frames(on: "default/client/eth0").last).octets
         #expect(Int(message[40]) << 8 | Int(message[41]) == 1450)
-        // From now on the client cuts, and its datagram arrives; the server has the same to learn, and then all is well.
+        // From now on the client cuts, and its datagram arrives; the server has the same to learn.
         let second = try datagram(1472)
         #expect(second.verdict == .unanswered)
         expectDrop(second.reply, .packetTooBig, at: "worker-2/cni0", because: "jumbo-pods")

@@ -47,18 +47,19 @@ import Testing
         return Simulator(try Cluster(realising: objects))
     }
 
-    @Test func `A node holds kube-proxy's tables, and iptables only flannel's rules`() throws {
+    @Test func `A node holds kube-proxy's tables, and iptables only flannel's and kubelet's rules`() throws {
         var simulator = try cluster()
         let found = simulator.namespaceID(of: .node("worker-1"))
         let id = try #require(found)
         let node = simulator.namespace(id)
         #expect(node.nftables.tables.map(\.title) == ["ip kube-proxy", "ip6 kube-proxy"])
         let saved = node.ruleset.savedText()
-        #expect(saved.contains("FLANNEL-POSTRTG") && !saved.contains("KUBE-"))
+        #expect(saved.contains("FLANNEL-POSTRTG") && !saved.contains("KUBE-SERVICES"))
         #expect(!node.sysctls.routeLocalnet)
         #expect(node.nftables.listing().contains("ip daddr 10.96.0.0/12 drop comment"))
         let ipv6 = simulator.ruleset(of: "worker-1", family: .ipv6)
-        #expect(ipv6?.savedText() == "")
+        let agents = ipv6?.tables.flatMap(\.chains).compactMap(\.agent) ?? []
+        #expect(Set(agents) == ["kubelet"])
     }
 
     @Test func `A request to a ClusterIP is answered, and its trace names the way through the map`() throws {

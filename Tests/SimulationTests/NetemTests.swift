@@ -76,7 +76,7 @@ private struct QueueLab: ~Copyable {
         var queue = try QueueLab("rate 1mbit")
         try queue.send(4)
         #expect(queue.left().map(\.time) == [1136, 2272, 3408, 4544])
-        // The first waits 2 ms and its own time, the second for the first and its own, because by then its 2 ms are over.
+        // The first waits 2 ms and its own time, the second for the first and its own: by then its 2 ms are over.
         var both = try QueueLab("delay 2ms rate 1mbit")
         try both.send(3)
         #expect(both.left().map(\.time) == [3136, 4272, 5408])
@@ -102,7 +102,7 @@ private struct QueueLab: ~Copyable {
         try queue.send(400)
         let left = queue.left()
         let actions = queue.lab.faultActions()
-        // A packet that is lost and repeated is sent once: the two chances cancel each other. Copies are lost like others.
+        // Lost and repeated is sent once: the two chances cancel each other. Copies are lost like others.
         let lost = actions.count { $0.hasSuffix("lost") }
         let repeated = actions.count { $0.hasSuffix("duplicated") }
         #expect((70...120).contains(lost), "\(lost)")

@@ -12,6 +12,7 @@ public struct FlannelBackend: Hashable, Sendable {
         public static let udp = BackendType(rawValue: "udp")
         public static let ipip = BackendType(rawValue: "ipip")
         public static let wireguard = BackendType(rawValue: "wireguard")
+        public static let alloc = BackendType(rawValue: "alloc")
     }
 
     public var type: BackendType = .vxlan
@@ -23,9 +24,11 @@ public struct FlannelBackend: Hashable, Sendable {
     public var directRouting: Bool = false
     public var learning: Bool = false
     public var gbp: Bool = false
+    /// Of wireguard: empty or `separate` has a device for each family.
+    public var mode: String = ""
     public init(
         type: BackendType = .vxlan, vni: Int = 1, port: Int = 0, mtu: Int = 0, directRouting: Bool = false,
-        learning: Bool = false, gbp: Bool = false
+        learning: Bool = false, gbp: Bool = false, mode: String = ""
     ) {
         self.type = type
         self.vni = vni
@@ -34,6 +37,7 @@ public struct FlannelBackend: Hashable, Sendable {
         self.directRouting = directRouting
         self.learning = learning
         self.gbp = gbp
+        self.mode = mode
     }
 }
 
@@ -99,6 +103,9 @@ public struct FlannelConfiguration: Hashable, Sendable {
         self.ipMasq = ipMasq
         self.origin = origin
     }
+
+    /// The bridge plugin masquerades what leaves the node's pods, which flannel asks of it when flanneld does not.
+    public var masqueradesByBridge: Bool { delegate.ipMasq ?? !ipMasq }
 
     public func network(_ family: AddressFamily) -> IPPrefix? { family == .ipv4 ? network : ipv6Network }
 }

@@ -45,7 +45,8 @@ extension FlannelConfiguration {
             mtu: try backend.anyCase("MTU")?.integer(in: 0...65535) ?? 0,
             directRouting: try backend.anyCase("DirectRouting")?.boolean() ?? false,
             learning: try backend.anyCase("Learning")?.boolean() ?? false,
-            gbp: try backend.anyCase("GBP")?.boolean() ?? false)
+            gbp: try backend.anyCase("GBP")?.boolean() ?? false,
+            mode: try backend.anyCase("Mode")?.string() ?? "")
     }
 
     /// A list of plugins, or in older manifests the flannel plugin alone.
@@ -72,6 +73,11 @@ extension FlannelConfiguration {
         delegate.isDefaultGateway = try section.boolean("isDefaultGateway") ?? false
         delegate.isGateway = try section.boolean("isGateway") ?? true
         delegate.promiscMode = try section.boolean("promiscMode") ?? false
+        if delegate.hairpinMode, delegate.promiscMode {
+            throw (section.member(named: "promiscMode") ?? section).error(
+                "cannot set hairpin mode and promiscuous mode at the same time",
+                hint: "remove hairpinMode or promiscMode from the delegate: the bridge plugin refuses both")
+        }
         delegate.forceAddress = try section.boolean("forceAddress") ?? false
         delegate.ipMasq = try section.boolean("ipMasq")
         delegate.mtu = try section.integer("mtu", in: 68...65535)

@@ -137,8 +137,23 @@ extension NetworkNamespace {
             drop(packet, .bridgeNoEgressPort, &context)
             return
         }
-        context.record(.bridged(bridge: bridges[number].link, egress: target), packet, in: id)
-        bridgeForwardHook(packet, bridge: bridges[number].link, to: target, &context)
+        let bridge = bridges[number].link
+        let copy = links[bridge.index].isPromiscuous ? context.arena.clone(packet) : nil
+        context.record(.bridged(bridge: bridge, egress: target), packet, in: id)
+        bridgeForwardHook(packet, bridge: bridge, to: target, &context)
+        if let copy { passUpCopy(copy, bridge: bridge, &context) }
+    }
+
+    /// A promiscuous bridge hands up what it forwards, too, without its connection (br_nf_local_in since Linux 6.9).
+    /// What came for the bridge's own address and was translated to a neighbor is taken for the host's, and has the
+    /// route it was given then: nobody is told of a shorter way.
+    private mutating func passUpCopy(_ packet: Packet, bridge: LinkID, _ context: inout PathContext) {
+        var packet = packet
+        packet.connection = .none
+        packet.connectionState = .none
+        packet.type = packet.bridge.isForBridge ? .host : frameType(packet, for: bridge, context)
+        tap(packet, on: bridge, .ingress, &context)
+        protocolInput(packet, on: bridge, &context)
     }
 
     /// Puts the frame out of the port's own device.
@@ -157,6 +172,7 @@ extension NetworkNamespace {
     private mutating func passUp(_ packet: Packet, bridge: LinkID, _ context: inout PathContext) {
         var packet = packet
         packet.type = frameType(packet, for: bridge, context)
+        packet.bridge.isForBridge = false
         tap(packet, on: bridge, .ingress, &context)
         protocolInput(packet, on: bridge, &context)
     }

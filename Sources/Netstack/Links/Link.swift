@@ -14,6 +14,8 @@ public struct Link: Sendable, Hashable {
         case bridge(Int)
         /// A VXLAN device; the number is its place in `NetworkNamespace.tunnels`.
         case vxlan(Int)
+        /// A tunnel of another kind; the number is its place in `NetworkNamespace.relays`.
+        case tunnel(Int)
         /// A device that carries nothing and may hold addresses.
         case dummy
         /// A port on the underlay.
@@ -46,9 +48,16 @@ public struct Link: Sendable, Hashable {
     public internal(set) var bridge: LinkID?
     /// The port sends frames back to where they came from (`bridge link set ... hairpin on`).
     public internal(set) var isHairpin = false
+    /// Of a bridge: the host sees every frame (`ip link set ... promisc on`).
+    public internal(set) var isPromiscuous = false
     public internal(set) var addresses: [Address] = []
     /// What stands between the link's device and the rest of the kernel; nil on nearly all links.
-    public internal(set) var trafficControl: TrafficControl?
+    public internal(set) var trafficControl: TrafficControl? {
+        didSet { isControlled = trafficControl != nil }
+    }
+    /// The same as a flag, which every frame asks for.
+    private(set) var isControlled = false
+    public internal(set) var settings = InterfaceSettings()
 
     /// The name padded to 16 octets, as rules compare it.
     let packedName: PackedName

@@ -103,19 +103,14 @@ extension PacketArena {
         }
     }
 
-    /// Puts into the checksum field of TCP or UDP what stands there until the device fills it in: the sum of the pseudo
-    /// header (CHECKSUM_PARTIAL). False when the frame has no such field.
+    /// Puts into the checksum field of TCP or UDP what stands there until the device fills it in (CHECKSUM_PARTIAL).
+    /// False when the frame has no such field.
     func leaveChecksum(of packet: Packet) -> Bool {
         guard let header = NetworkHeader(ofFrame: packet, in: self), !header.isLaterFragment,
-            header.protocol == .tcp || header.protocol == .udp,
-            let offset = TransportChecksum.offset(of: header.protocol),
-            packet.length >= header.transport + offset + 2
+            header.protocol == .tcp || header.protocol == .udp, let checksum = unfinishedChecksum(of: packet),
+            packet.length >= checksum.offset + 2
         else { return false }
-        var sum = Checksum()
-        sum.addPseudoHeader(
-            source: source(packet), destination: destination(packet), protocol: header.protocol,
-            length: packet.length - header.transport)
-        store16(~sum.value, packet, header.transport + offset)
+        store16(checksum.value, packet, checksum.offset)
         return true
     }
 

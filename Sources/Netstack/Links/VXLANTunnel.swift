@@ -10,15 +10,18 @@ public struct VXLANTunnel: Sendable, Hashable {
     /// The VXLAN device.
     public let link: LinkID
     public let vni: UInt32
-    /// The outer source address.
-    public let local: IPv4Address
+    /// The outer source address; its family is that of the tunnel.
+    public let local: IPAddress
     /// The device the outer packets leave by.
     public let lower: LinkID
     public let port: UInt16
     /// Inner destination MAC to the peer's underlay address.
-    public internal(set) var forwardingDatabase: [MACAddress: IPv4Address] = [:]
+    public internal(set) var forwardingDatabase: [MACAddress: IPAddress] = [:]
 
-    init(link: LinkID, vni: UInt32, local: IPv4Address, lower: LinkID, port: UInt16) {
+    /// What is put in front of an inner packet, its Ethernet header included and the outer one not.
+    public static let ipv6Overhead = IPv6Header.length + UDPHeader.length + VXLANHeader.length + EthernetHeader.length
+
+    init(link: LinkID, vni: UInt32, local: IPAddress, lower: LinkID, port: UInt16) {
         self.link = link
         self.vni = vni
         self.local = local
@@ -35,7 +38,7 @@ extension NetworkNamespace {
             drop(packet, .vxlanNoRemote, &context)
             return
         }
-        guard case .route(let route) = routeOutput(IPAddress(remote), egress: tunnel.lower) else {
+        guard case .route(let route) = routeOutput(remote, egress: tunnel.lower) else {
             drop(packet, .noOutputRoute, &context)
             return
         }
@@ -48,7 +51,6 @@ extension NetworkNamespace {
             return
         }
         let (hash, hasPorts) = flowHash(packet, context)
-        let overhead = EthernetHeader.length + IPv4Header.length + UDPHeader.length + VXLANHeader.length
         var outer = packet
         if hasPorts { outer.flowHash = hash }
         outer.connection = .none
@@ -57,25 +59,16 @@ extension NetworkNamespace {
         outer.mark = 0
         outer.ignoresDontFragment = false
         outer.fragmentSize = 0
-        context.arena.advance(&outer, by: -overhead)
-        let transport = networkOffset + IPv4Header.length
+        let transport = pushOuterHeader(&outer, from: tunnel.local, to: remote, &context)
         let datagramLength = outer.length - transport
-        let header = IPv4Header(
-            source: tunnel.local, destination: remote, protocol: .udp, payloadLength: datagramLength,
-            timeToLive: UInt8(sysctls.defaultTimeToLive),
-            identification: nextIdentification(
-                from: IPAddress(tunnel.local), to: IPAddress(remote), .udp, &context))
         context.arena.withMutableBytes(outer) { bytes in
-            bytes.storeUInt16(EtherType.ipv4.rawValue, at: 12)
-            header.write(to: &bytes, at: networkOffset)
             UDPHeader(
                 sourcePort: flowPort(hash), destinationPort: tunnel.port,
                 payloadLength: datagramLength - UDPHeader.length
             ).write(to: &bytes, at: transport)
             VXLANHeader(networkIdentifier: tunnel.vni).write(to: &bytes, at: transport + UDPHeader.length)
             TransportChecksum.fill(
-                .udp, source: IPAddress(tunnel.local), destination: IPAddress(remote), in: &bytes,
-                segment: transport..<bytes.byteCount)
+                .udp, source: tunnel.local, destination: remote, in: &bytes, segment: transport..<bytes.byteCount)
         }
         context.record(.encapsulated(tunnel.link, remote: remote, vni: tunnel.vni), outer, in: id)
         localOutput(outer, by: route, &context)
@@ -89,6 +82,36 @@ extension NetworkNamespace {
         context.transmissions.append(
             Transmission(
                 packet: packet, source: id, link: tunnel.link, peer: LinkPeer(namespace: id, link: tunnel.link)))
+    }
+
+    /// Makes room for the outer headers and writes those of Ethernet, as far as it is known, and IP; gives the place of
+    /// the UDP header.
+    private mutating func pushOuterHeader(
+        _ outer: inout Packet, from local: IPAddress, to remote: IPAddress, _ context: inout PathContext
+    ) -> Int {
+        let ip = local.family == .ipv4 ? IPv4Header.length : IPv6Header.length
+        context.arena.advance(
+            &outer, by: -(EthernetHeader.length + ip + UDPHeader.length + VXLANHeader.length))
+        let transport = networkOffset + ip
+        if let source = local.ipv4, let destination = remote.ipv4 {
+            let header = IPv4Header(
+                source: source, destination: destination, protocol: .udp, payloadLength: outer.length - transport,
+                timeToLive: UInt8(clamping: sysctls.defaultTimeToLive),
+                identification: nextIdentification(from: local, to: remote, .udp, &context))
+            context.arena.withMutableBytes(outer) { bytes in
+                bytes.storeUInt16(EtherType.ipv4.rawValue, at: 12)
+                header.write(to: &bytes, at: networkOffset)
+            }
+        } else if let source = local.ipv6, let destination = remote.ipv6 {
+            let header = IPv6Header(
+                source: source, destination: destination, nextHeader: .udp, payloadLength: outer.length - transport,
+                hopLimit: UInt8(clamping: sysctls.defaultHopLimit))
+            context.arena.withMutableBytes(outer) { bytes in
+                bytes.storeUInt16(EtherType.ipv6.rawValue, at: 12)
+                header.write(to: &bytes, at: networkOffset)
+            }
+        }
+        return transport
     }
 
     /// The outer source port of a flow (udp_flow_src_port), so that one flow takes one path.
@@ -121,25 +144,26 @@ extension NetworkNamespace {
     mutating func vxlanInput(
         _ packet: Packet, transport: Int, destinationPort: UInt16, _ context: inout PathContext
     ) -> Bool {
-        // A device that is down has no socket.
-        guard tunnels.contains(where: { $0.port == destinationPort && links[$0.link.index].isUp }) else { return false }
+        // Each family has a socket of its own, and a device that is down has none.
+        let source = sourceAddress(packet, context)
+        func hears(_ tunnel: VXLANTunnel) -> Bool {
+            tunnel.port == destinationPort && tunnel.local.family == source.family && links[tunnel.link.index].isUp
+        }
+        guard tunnels.contains(where: hears) else { return false }
         let parsed = context.arena.withBytes(packet) { try? VXLANHeader(parsing: $0, at: transport + UDPHeader.length) }
         guard let header = parsed, packet.length >= transport + UDPHeader.length + VXLANHeader.length + 14 else {
             drop(packet, .vxlanInvalidHeader, &context)
             return true
         }
-        let device = tunnels.first {
-            $0.vni == header.networkIdentifier && $0.port == destinationPort && links[$0.link.index].isUp
-        }
-        guard let tunnel = device else {
+        guard let tunnel = tunnels.first(where: { $0.vni == header.networkIdentifier && hears($0) })
+        else {
             drop(packet, .vxlanNotFound, &context)
             return true
         }
-        let remote = sourceAddress(packet, context).ipv4 ?? .any
         var inner = packet
         inner.scrub()
         context.arena.advance(&inner, by: transport + UDPHeader.length + VXLANHeader.length)
-        context.record(.decapsulated(tunnel.link, remote: remote, vni: tunnel.vni), inner, in: id)
+        context.record(.decapsulated(tunnel.link, remote: source, vni: tunnel.vni), inner, in: id)
         tap(inner, on: tunnel.link, .ingress, &context)
         inner.type = frameType(inner, for: tunnel.link, context)
         protocolInput(inner, on: tunnel.link, &context)

@@ -29,7 +29,7 @@ extension NetworkNamespace {
 
     /// arp_announce
     private func mayAsk(_ own: IPAddress, _ target: IPAddress, on link: LinkID) -> Bool {
-        switch sysctls.arpAnnounce {
+        switch arpAnnounce(on: link) {
         case 0: true
         case 1:
             links[link.index].addresses.contains {
@@ -41,9 +41,10 @@ extension NetworkNamespace {
 
     /// arp_ignore
     private func mayAnswer(_ target: IPAddress, to sender: IPAddress, on link: LinkID) -> Bool {
-        guard sysctls.arpIgnore > 0 else { return true }
+        let level = arpIgnore(on: link)
+        guard level > 0 else { return true }
         return links[link.index].addresses.contains {
-            $0.interface.address == target && (sysctls.arpIgnore == 1 || $0.interface.prefix.contains(sender))
+            $0.interface.address == target && (level == 1 || $0.interface.prefix.contains(sender))
         }
     }
 
@@ -75,7 +76,7 @@ extension NetworkNamespace {
         }
         let parsed = context.arena.withBytes(packet) { try? ARPPacket(parsing: $0, at: EthernetHeader.length) }
         guard let arp = parsed, arp.operation == .request || arp.operation == .reply,
-            !arp.targetIP.isMulticast, !arp.targetIP.isLoopback || sysctls.routeLocalnet
+            !arp.targetIP.isMulticast, !arp.targetIP.isLoopback || routesLocalnet(on: link)
         else {
             drop(packet, .ipHeader, &context)
             return

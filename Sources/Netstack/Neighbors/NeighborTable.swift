@@ -100,6 +100,10 @@ extension NetworkNamespace {
         case .loopback:
             transmit(packet, on: link, &context)
             return
+        case .tunnel:
+            writeEthernet(packet, destination: .zero, source: .zero, &context)
+            transmit(packet, on: link, &context)
+            return
         default: break
         }
         if let group = nextHop.ipv6, group.isMulticast {

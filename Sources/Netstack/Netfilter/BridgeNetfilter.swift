@@ -20,6 +20,7 @@ extension NetworkNamespace {
         }
         packet.bridge.physicalIngress = port
         packet.ingress = bridge
+        packet.bridge.isForBridge = packet.type == .host
         // The hooks may answer it, whoever the frame is for (setup_pre_routing).
         if packet.type == .otherHost { packet.type = .host }
         let destination = destinationAddress(packet, context)

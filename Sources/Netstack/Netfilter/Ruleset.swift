@@ -167,6 +167,12 @@ public struct Table: Hashable, Sendable {
         if let position = positions[chain] { chains[position].rules.insert(rule, at: index) }
     }
 
+    /// Adds a rule unless the chain has it already (`iptables -C`, then `-A` or `-I`).
+    public mutating func ensure(_ rule: Rule, in chain: String, atHead: Bool = false) {
+        if let position = positions[chain], chains[position].rules.contains(rule) { return }
+        if atHead { insert(rule, in: chain) } else { append(rule, to: chain) }
+    }
+
     public mutating func setPolicy(_ policy: ChainPolicy, of hook: Hook) {
         if let position = positions[hook.chainName] { chains[position].policy = policy }
     }

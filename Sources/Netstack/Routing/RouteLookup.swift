@@ -114,8 +114,8 @@ extension NetworkNamespace {
             if address.isMulticast || address.isBroadcast { return refuse(.invalidSource) }
             if address.isAny && destination.ipv4?.isBroadcast != true { return refuse(.invalidSource) }
             let fromLoopback = links[ingress.index].isLoopback
-            if address.isLoopback && !fromLoopback && !sysctls.routeLocalnet { return refuse(.localnet) }
-            if destination.isLoopback && !fromLoopback && !sysctls.routeLocalnet { return refuse(.localnet) }
+            if address.isLoopback && !fromLoopback && !routesLocalnet(on: ingress) { return refuse(.localnet) }
+            if destination.isLoopback && !fromLoopback && !routesLocalnet(on: ingress) { return refuse(.localnet) }
         }
         if destination.isAny { return refuse(.invalidDestination) }
         if destination.ipv4?.isBroadcast == true {
@@ -131,7 +131,7 @@ extension NetworkNamespace {
             if case .refused(let reason) = check { return refuse(reason) }
             return (verdict(route, reference), check.isOnlink)
         }
-        guard sysctls.ipForward else {
+        guard forwards(from: ingress) else {
             // Whoever does not forward says nothing about it (ip_error).
             return (.unreachable(answer: nil, .forwardingDisabled), false)
         }
@@ -157,16 +157,16 @@ extension NetworkNamespace {
     private func validateSource(_ source: IPAddress, ingress: LinkID) -> SourceCheck {
         if links[ingress.index].isLoopback { return .accepted(isOnlink: false) }
         guard let (route, _) = lookup(source) else {
-            return sysctls.reversePathFilter == 0 ? .accepted(isOnlink: false) : .refused(.reversePathFilter)
+            return reversePathFilter(on: ingress) == 0 ? .accepted(isOnlink: false) : .refused(.reversePathFilter)
         }
         if route.kind == .local {
-            return sysctls.acceptLocal ? .accepted(isOnlink: false) : .refused(.localSource)
+            return acceptsLocal(on: ingress) ? .accepted(isOnlink: false) : .refused(.localSource)
         }
         guard route.kind == .unicast else {
-            return sysctls.reversePathFilter == 0 ? .accepted(isOnlink: false) : .refused(.invalidSource)
+            return reversePathFilter(on: ingress) == 0 ? .accepted(isOnlink: false) : .refused(.invalidSource)
         }
         let sameLink = route.link == ingress
-        if !sameLink && sysctls.reversePathFilter == 1 { return .refused(.reversePathFilter) }
+        if !sameLink && reversePathFilter(on: ingress) == 1 { return .refused(.reversePathFilter) }
         return .accepted(isOnlink: sameLink && route.gateway == nil)
     }
 }

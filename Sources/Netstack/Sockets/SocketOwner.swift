@@ -9,7 +9,7 @@ internal import Wire
 enum SocketOwner {
     /// From one buffer to the next. Longer than a round trip in a small network, where answers come before the next
     /// buffer is ready.
-    static let pause: Nanoseconds = 50_000
+    static let pause: Nanoseconds = 24_000
     /// A write of this size returns at once (tcp_sndbuf_expand for ten segments).
     static let sendBuffer = 46_080
 }
@@ -60,11 +60,10 @@ extension NetworkNamespace {
         guard sockets[tcp: id]?.isOwned == true else { return }
         sockets[tcp: id]?.isOwned = false
         while let header = sockets[tcp: id]?.takeParked() { take(header, [], at: id, &context) }
-        guard sockets[tcp: id] != nil else { return }
-        reportWritten(id, &context)
     }
 
-    private mutating func reportWritten(_ id: SocketID, _ context: inout PathContext) {
+    /// A blocking write returns once its octets fit the send buffer.
+    mutating func reportWritten(_ id: SocketID, _ context: inout PathContext) {
         guard let connection = sockets[tcp: id], connection.reportsWritten,
             connection.sendBuffer.count <= SocketOwner.sendBuffer
         else { return }

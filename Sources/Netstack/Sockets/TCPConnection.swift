@@ -50,8 +50,11 @@ struct TCPConnection: Sendable {
     /// What the application has not read.
     var unread: [[UInt8]] = []
     var endIsUnread = false
-    /// The packet that brought the last of it.
+    /// The packet that brought the last of it, and when.
     var newsFrom: UInt32 = 0
+    var newsAt: Nanoseconds = 0
+    /// The application is on its way to read.
+    var isWoken = false
 
     // Time stamps (RFC 7323).
     var usesTimestamps = true
@@ -79,8 +82,6 @@ struct TCPConnection: Sendable {
     var isOwned = false
     /// It waits to hear that its octets were taken.
     var reportsWritten = false
-    /// Something remains to be done when everything of this instant has arrived.
-    var isDeferred = false
 
     init(
         state: TCPState, initialSequence: UInt32, advertisedSegmentSize: UInt16, answersTimestamps: Bool,
@@ -99,7 +100,7 @@ struct TCPConnection: Sendable {
 
     /// Something is to come yet: an acknowledgment of what was sent, or one that is owed.
     var isUnsettled: Bool {
-        underWay > 0 || !sendBuffer.isEmpty || acknowledgments.isOwed || isDeferred || isOwned
+        underWay > 0 || !sendBuffer.isEmpty || acknowledgments.isOwed || isWoken || isOwned
     }
 
     /// Octets under way, SYN and FIN counted as one each.

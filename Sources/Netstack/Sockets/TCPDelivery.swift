@@ -1,6 +1,6 @@
 // Payload on its way to the application: order, duplicates, the moment it is read, and the acknowledgments that follow.
 // Mirrors tcp_data_queue, tcp_fin and tcp_ack_snd_check of net/ipv4/tcp_input.c and tcp_cleanup_rbuf of tcp.c. An
-// application reads when everything of an instant has arrived, as one that is woken does.
+// application reads a moment after something has arrived, as one that is woken does.
 
 internal import Addressing
 internal import Wire
@@ -24,7 +24,8 @@ extension NetworkNamespace {
         if sawFIN == true { sockets[tcp: id]?.endArrived() }
         if sockets[tcp: id]?.unread.isEmpty == false || sockets[tcp: id]?.endIsUnread == true {
             sockets[tcp: id]?.newsFrom = context.cause
-            deferWork(id, &context)
+            sockets[tcp: id]?.newsAt = context.now
+            wakeReader(id, &context)
         }
         if sawFIN == true, sockets[tcp: id]?.state == .timeWait { enterTimeWait(id, &context) }
     }
@@ -35,7 +36,7 @@ extension NetworkNamespace {
         if sockets[tcp: id]?.acknowledgesNow() == true {
             sendAcknowledgment(id, &context)
         } else if sockets[tcp: id]?.acknowledgments.compressesDuplicates == true {
-            deferWork(id, &context)
+            wakeReader(id, &context)
         } else if sockets[tcp: id]?.acknowledgments.deadline == nil, let connection = sockets[tcp: id] {
             let delay = connection.acknowledgments.delay(roundTrip: connection.roundTrip.smoothed)
             let deadline = context.schedule(.delayedAcknowledgment(id), in: self.id, after: delay)
@@ -43,14 +44,20 @@ extension NetworkNamespace {
         }
     }
 
-    /// Everything of this instant has arrived: the application reads.
-    package mutating func finishDeferred(_ id: SocketID, _ context: inout PathContext) {
+    /// From arrival to the application's reading: it must be woken, and run.
+    private static let wakeUp: Nanoseconds = 50_000
+
+    private mutating func wakeReader(_ id: SocketID, _ context: inout PathContext) {
+        guard sockets[tcp: id]?.isWoken == false else { return }
+        sockets[tcp: id]?.isWoken = true
+        context.schedule(.reading(id), in: self.id, at: context.now + Self.wakeUp)
+    }
+
+    mutating func readerWakes(_ id: SocketID, _ context: inout PathContext) {
         guard sockets[tcp: id] != nil else { return }
-        sockets[tcp: id]?.isDeferred = false
-        context.cause = 0
+        sockets[tcp: id]?.isWoken = false
         handOver(id, &context)
-        guard let connection = sockets[tcp: id] else { return }
-        if connection.acknowledgments.compressesDuplicates { sendAcknowledgment(id, &context) }
+        if sockets[tcp: id]?.acknowledgments.compressesDuplicates == true { sendAcknowledgment(id, &context) }
     }
 
     /// The application reads all there is (tcp_recvmsg).
@@ -64,9 +71,9 @@ extension NetworkNamespace {
         if !octets.isEmpty {
             let answers = sockets[tcp: id]?.wasRead(octets.count, at: context.now) == true
             if answers { sendAcknowledgment(id, &context) }
-            context.notify(id, in: self.id, .received(octets))
+            context.notify(id, in: self.id, .received(octets), at: connection.newsAt)
         }
-        if hasEnded { context.notify(id, in: self.id, .endOfStream) }
+        if hasEnded { context.notify(id, in: self.id, .endOfStream, at: connection.newsAt) }
         context.cause = 0
     }
 

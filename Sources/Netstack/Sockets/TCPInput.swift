@@ -170,6 +170,7 @@ extension NetworkNamespace {
         releaseFromOwner(id, &context)
         guard sockets[tcp: id] != nil else { return }
         take(header, payload, at: id, &context)
+        reportWritten(id, &context)
     }
 
     /// One segment of an open connection: what it acknowledges, what it brings, what may be sent now.
@@ -219,13 +220,6 @@ extension NetworkNamespace {
         armTimer(id, &context)
         if sockets[tcp: id]?.state == .timeWait { enterTimeWait(id, &context) }
         return outcome.sendsNewDataFirst
-    }
-
-    /// Work for when everything of this instant has arrived.
-    mutating func deferWork(_ id: SocketID, _ context: inout PathContext) {
-        guard sockets[tcp: id]?.isDeferred == false else { return }
-        sockets[tcp: id]?.isDeferred = true
-        context.deferredSockets.append((self.id, id))
     }
 
     mutating func enterTimeWait(_ id: SocketID, _ context: inout PathContext) {

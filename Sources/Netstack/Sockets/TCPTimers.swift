@@ -10,6 +10,7 @@ extension NetworkNamespace {
         case .neighbor(let link, let address, let generation): neighborTimer(link, address, generation, &context)
         case .transport(let socket): transportTimer(socket, &context)
         case .writing(let socket): ownerGoesOn(socket, &context)
+        case .reading(let socket): readerWakes(socket, &context)
         case .delayedAcknowledgment(let socket): delayedAcknowledgmentTimer(socket, &context)
         case .keepalive(let socket): keepaliveTimer(socket, &context)
         case .timeWait(let socket, let generation):

@@ -10,6 +10,12 @@ public import Netstack
 public struct BridgePlugin: Sendable {
     public var bridge: String
     public var hairpinMode: Bool
+    /// The bridge hands every frame up to the node.
+    public var promiscMode = false
+    /// The bridge has the gateway's address.
+    public var isGateway = true
+    /// Pods have a default route by it.
+    public var isDefaultGateway = true
     /// The pods' MTU.
     public var mtu: Int
     /// The node's pod CIDR; its first address is the gateway.
@@ -45,6 +51,8 @@ public struct BridgePlugin: Sendable {
     public func ensureBridge(on node: inout NetworkNamespace, hardwareAddress: MACAddress) -> LinkID {
         if let existing = node.link(named: bridge) { return existing.id }
         let link = node.addBridge(bridge, hardwareAddress: hardwareAddress, mtu: mtu)
+        node.setLink(link, promiscuous: promiscMode)
+        guard isGateway || isDefaultGateway else { return link }
         if let gateway {
             node.addAddress(
                 InterfaceAddress(gateway, prefixLength: subnet.length), to: link, broadcast: subnet.last.ipv4)
@@ -78,11 +86,35 @@ public struct BridgePlugin: Sendable {
         addRoutes(to: ipv6.clusterNetwork, by: gateway, on: podLink, of: &pod)
     }
 
-    /// IPAM's routes first, the default route of isDefaultGateway last.
+    /// The name chains made here carry as their agent.
+    public static let agent = "bridge"
+
+    /// What ipMasq adds for one address of a pod (pkg/ip/ipmasq_linux.go): within its subnet the source stays, to
+    /// everywhere else but multicast groups it becomes the node's.
+    public static func installMasquerade(
+        of address: InterfaceAddress, network: String, containerID: String, into ruleset: inout Ruleset
+    ) {
+        let chain = CNIChainName.name("", network: network, containerID: containerID)
+        let comment = Match.comment("name: \"\(network)\" id: \"\(containerID)\"")
+        ruleset[.nat].create(chain, agent: agent)
+        ruleset[.nat].ensure(
+            Rule(destination: Negatable(address.prefix), matches: [comment], target: .accept), in: chain)
+        ruleset[.nat].ensure(
+            Rule(
+                destination: .not(.multicast(address.address.family)), matches: [comment],
+                target: .masquerade(randomFully: false)), in: chain)
+        ruleset[.nat].ensure(
+            Rule(source: Negatable(IPPrefix(host: address.address)), matches: [comment], target: .jump(chain)),
+            in: Hook.postrouting.chainName)
+    }
+
+    /// IPAM's routes first, the default route of isDefaultGateway last. IPAM names the gateway, whether the bridge has
+    /// its address or not.
     private func addRoutes(
         to network: IPPrefix, by gateway: IPAddress, on link: LinkID, of pod: inout NetworkNamespace
     ) {
         pod.addRoute(Route(network, gateway: gateway, link: link))
+        guard isDefaultGateway else { return }
         pod.addRoute(Route(IPPrefix(.any(gateway.family), length: 0), gateway: gateway, link: link))
     }
 }

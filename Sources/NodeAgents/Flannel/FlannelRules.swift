@@ -16,19 +16,20 @@ public enum FlannelRules {
     /// - Parameters:
     ///   - network: the overlay, such as `10.244.0.0/16`.
     ///   - subnet: this node's part of it, such as `10.244.1.0/24`.
+    ///   - masquerades: flanneld's `--ip-masq`.
     ///   - forwards: flanneld accepts what pods send and receive (`--iptables-forward-rules`).
     public static func install(
-        network: IPPrefix, subnet: IPPrefix, forwards: Bool = true, into ruleset: inout Ruleset
+        network: IPPrefix, subnet: IPPrefix, masquerades: Bool = true, forwards: Bool = true,
+        into ruleset: inout Ruleset
     ) {
         precondition(network.family == subnet.family, "network and subnet are of different families")
-        installMasquerade(network: network, subnet: subnet, into: &ruleset[.nat])
+        if masquerades { installMasquerade(network: network, subnet: subnet, into: &ruleset[.nat]) }
         if forwards { installForward(network: network, into: &ruleset[.filter]) }
     }
 
     private static func installMasquerade(network: IPPrefix, subnet: IPPrefix, into table: inout Table) {
         let chain = "FLANNEL-POSTRTG"
         let comment = Match.comment("flanneld masq")
-        let multicast = network.family == .ipv4 ? ipv4Multicast : ipv6Multicast
 
         table.create(chain, agent: agent)
         table.append(Rule(matches: [comment], target: .jump(chain)), to: Hook.postrouting.chainName)
@@ -49,7 +50,9 @@ public enum FlannelRules {
         // Pods leaving the overlay, and the rest of the world entering another node's part of it.
         let masquerade = Target.masquerade(randomFully: true)
         table.append(
-            Rule(source: Negatable(network), destination: .not(multicast), matches: [comment], target: masquerade),
+            Rule(
+                source: Negatable(network), destination: .not(.multicast(network.family)), matches: [comment],
+                target: masquerade),
             to: chain)
         table.append(
             Rule(source: .not(network), destination: Negatable(network), matches: [comment], target: masquerade),
@@ -64,7 +67,13 @@ public enum FlannelRules {
         table.append(Rule(source: Negatable(network), matches: [comment], target: .accept), to: chain)
         table.append(Rule(destination: Negatable(network), matches: [comment], target: .accept), to: chain)
     }
+}
 
-    private static let ipv4Multicast = IPPrefix(.v4(224, 0, 0, 0), length: 4)
-    private static let ipv6Multicast = IPPrefix(IPAddress(IPv6Address(high: 0xff00 << 48, low: 0)), length: 8)
+extension IPPrefix {
+    /// All multicast groups of a family.
+    static func multicast(_ family: AddressFamily) -> IPPrefix {
+        family == .ipv4
+            ? IPPrefix(.v4(224, 0, 0, 0), length: 4)
+            : IPPrefix(IPAddress(IPv6Address(high: 0xff00 << 48, low: 0)), length: 8)
+    }
 }

@@ -80,8 +80,8 @@ public struct IPTablesProxy: Sendable {
         return ruleset
     }
 
-    /// Adds kube-proxy's chains to a ruleset that has none of them yet. Its jumps go to the head of the built-in
-    /// chains, so rules of other agents may be there already or come later.
+    /// Adds kube-proxy's chains to a ruleset that has none of them but kubelet's yet. Its jumps go to the head of the
+    /// built-in chains, so rules of other agents may be there already or come later.
     public func install(for profile: IPTablesProfile, into ruleset: inout Ruleset) {
         installSkeleton(for: profile, into: &ruleset)
         var remaining = profile.differences[...]
@@ -116,7 +116,8 @@ public struct IPTablesProxy: Sendable {
         MasqueradeRules(configuration).install(into: &ruleset[.nat])
     }
 
-    /// kube-proxy inserts each jump at the head, so the last one inserted stands first. Listed here as they stand.
+    /// kube-proxy inserts each jump at the head, so the last one inserted stands first. Listed here as they stand on a
+    /// clean node; where kubelet was there before, its jump to KUBE-FIREWALL stays behind the others.
     private func installFilterJumps(into table: inout Table) {
         let new = Match.connectionState(Negatable(.new))
         func jump(_ chain: FilterChain, _ matches: Match...) -> Rule {
@@ -135,7 +136,7 @@ public struct IPTablesProxy: Sendable {
             (.output, [guardLoopback, guardLoadBalancers, services]),
         ]
         for (hook, rules) in jumps {
-            for rule in rules.reversed() { table.insert(rule, in: hook.chainName) }
+            for rule in rules.reversed() { table.ensure(rule, in: hook.chainName, atHead: true) }
         }
     }
 
@@ -152,13 +153,7 @@ public struct IPTablesProxy: Sendable {
     private func installFilterRules(for profile: IPTablesProfile, into table: inout Table) {
         // route_localnet is on for node ports on 127.0.0.1, so martian loopback packets must be stopped here.
         if index.family == .ipv4, writer.localhostNodePorts {
-            let translated: ConnectionStateSet = [.related, .established, .destinationTranslated]
-            table.append(
-                Rule(
-                    source: .not(.ipv4Loopback), destination: Negatable(.ipv4Loopback),
-                    matches: [.comment("block incoming localnet connections"), .connectionState(.not(translated))],
-                    target: .drop),
-                to: FilterChain.firewall.rawValue)
+            table.ensure(KubeletRules.localnetGuard, in: FilterChain.firewall.rawValue)
         }
 
         let forward = FilterChain.forward.rawValue

@@ -71,11 +71,21 @@ public enum NodeNetwork {
         namespace.sysctls.connectionTimeouts.tcpEstablished = Int(proxy.conntrack.tcpEstablishedTimeout / 1_000_000_000)
         namespace.sysctls.connectionTimeouts.tcpCloseWait = Int(proxy.conntrack.tcpCloseWaitTimeout / 1_000_000_000)
         kernel(of: node.metadata)?.apply(to: &namespace.sysctls)
-        for (key, value) in node.metadata.annotations.sorted(by: { $0.key < $1.key })
-        where key.hasPrefix(prefix + "sysctl.") {
-            // Names and values were checked when the manifest was read.
-            _ = namespace.sysctls.set(String(key.dropFirst(prefix.count + 7)), to: value)
+        // Those of single interfaces last: what they say is not overwritten by what all interfaces are told.
+        let settings = settings(of: node)
+        for isOfInterface in [false, true] {
+            for (name, value) in settings where (Sysctls.interfaceSetting(name) != nil) == isOfInterface {
+                // Names and values were checked when the manifest was read.
+                _ = namespace.setSysctl(name, to: value)
+            }
         }
+    }
+
+    /// The kernel settings the annotations of a node ask for, by name.
+    private static func settings(of node: Node) -> [(name: String, value: String)] {
+        let prefix = prefix + "sysctl."
+        return node.metadata.annotations.filter { $0.key.hasPrefix(prefix) }.sorted { $0.key < $1.key }
+            .map { (String($0.key.dropFirst(prefix.count)), $0.value) }
     }
 
     /// The kernel a node or host runs, when its annotation `podnet.dev/kernel` names one.
@@ -105,23 +115,31 @@ public enum NodeNetwork {
         }
     }
 
-    /// Checks what annotations set: a name podnet does not model is a warning, a value the kernel would refuse is an
-    /// error.
-    public static func checkSettings(_ nodes: some Sequence<Node>) throws(ObjectError) -> [ObjectWarning] {
+    /// Checks what annotations set: a name podnet does not model, or of an interface no node has, is a warning, a value
+    /// the kernel would refuse is an error. `devices` are those the agents make.
+    public static func checkSettings(
+        _ nodes: some Sequence<Node>, devices: [String] = [], underlay: Underlay = Underlay()
+    ) throws(ObjectError) -> [ObjectWarning] {
         var warnings: [ObjectWarning] = []
         for node in nodes {
-            let settings = node.metadata.annotations.filter { $0.key.hasPrefix(prefix + "sysctl.") }
-            for (key, value) in settings.sorted(by: { $0.key < $1.key }) {
-                let field = FieldPath("metadata", "annotations").key(key)
-                let name = String(key.dropFirst(prefix.count + 7))
-                var kernel = Sysctls()
-                switch kernel.set(name, to: value) {
-                case true?: break
+            let own = ["default", "lo"] + interfaces(of: node, underlay: underlay).map(\.name) + devices
+            for (name, value) in settings(of: node) {
+                let field = FieldPath("metadata", "annotations").key(prefix + "sysctl." + name)
+                switch Sysctls.check(name, value: value) {
+                case true?:
+                    guard let (interface, _) = Sysctls.interfaceSetting(name), !own.contains(interface),
+                        !interface.hasPrefix("veth")
+                    else { continue }
+                    warnings.append(
+                        ObjectWarning(
+                            node, field, "the node has no interface \(interface), so this changes nothing",
+                            hint: "it has \(own.dropFirst().joined(separator: ", "))"))
                 case false?:
                     warnings.append(
                         ObjectWarning(
                             node, field, "podnet does not model \(name), so it changes nothing",
-                            hint: "modelled are \(Sysctls.names.joined(separator: ", "))"))
+                            hint: "modelled are \(Sysctls.names.joined(separator: ", ")); and of single interfaces "
+                                + InterfaceSettings.names.joined(separator: ", ")))
                 case nil:
                     throw ObjectError(
                         node, field, "\"\(value)\" is no value \(name) can have",

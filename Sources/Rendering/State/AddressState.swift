@@ -1,6 +1,6 @@
 // Links and addresses of a namespace as `ip link` and `ip addr` of iproute2 6.1 print them, and as their -j does.
-// Simplified: nothing queues in podnet but the queues of faults, so every other qdisc is noqueue; links without an IPv6 address have no
-// link-local one either.
+// Simplified: nothing queues in podnet but the queues of faults, so every other qdisc is noqueue; links without an IPv6
+// address have no link-local one either.
 
 internal import Addressing
 public import Netstack
@@ -99,8 +99,12 @@ extension NamespaceState {
         switch link.kind {
         case .loopback: flags.append("LOOPBACK")
         case .dummy: flags += ["BROADCAST", "NOARP"]
+        case .tunnel(let number):
+            flags += namespace.relays[number].kind == .tun ? ["POINTOPOINT", "MULTICAST"] : ["POINTOPOINT"]
+            flags.append("NOARP")
         default: flags += ["BROADCAST", "MULTICAST"]
         }
+        if link.isPromiscuous { flags.append("PROMISC") }
         if link.isUp { flags.append("UP") }
         if hasCarrier(link) { flags.append("LOWER_UP") }
         return flags
@@ -110,34 +114,52 @@ extension NamespaceState {
     private func operationalState(_ link: Link) -> String {
         guard hasCarrier(link) else { return "DOWN" }
         switch link.kind {
-        case .loopback, .vxlan, .dummy: return "UNKNOWN"
+        case .loopback, .vxlan, .tunnel, .dummy: return "UNKNOWN"
         case .veth, .bridge, .ethernet: return "UP"
         }
     }
 
     /// kube-proxy makes its dummy device with a queue of length zero and never sets it up.
     private func hasQueue(_ link: Link) -> Bool { link.kind != .dummy }
+
     private func queueing(_ link: Link) -> String {
-        link.trafficControl?.hasQueue == true ? "netem" : hasQueue(link) ? "noqueue" : "noop"
+        if link.trafficControl?.hasQueue == true { return "netem" }
+        return relay(link)?.kind == .tun ? "pfifo_fast" : hasQueue(link) ? "noqueue" : "noop"
     }
 
-    private func linkType(_ link: Link) -> String { link.isLoopback ? "loopback" : "ether" }
+    private func queueLength(_ link: Link) -> Int { relay(link)?.kind == .tun ? 500 : 1000 }
 
-    private func broadcastAddress(_ link: Link) -> String {
-        link.isLoopback ? MACAddress.zero.description : MACAddress.broadcast.description
+    private func relay(_ link: Link) -> RelayTunnel? {
+        guard case .tunnel(let number) = link.kind else { return nil }
+        return namespace.relays[number]
+    }
+
+    private func linkType(_ link: Link) -> String {
+        if let relay = relay(link) { return relay.kind == .ipip ? "ipip" : "none" }
+        return link.isLoopback ? "loopback" : "ether"
+    }
+
+    /// The link-layer address and the one of all; nil where a device has none.
+    private func linkAddresses(_ link: Link) -> (own: String, broadcast: String)? {
+        if let relay = relay(link) {
+            return relay.kind == .ipip ? (relay.local.description, IPv4Address.any.description) : nil
+        }
+        let broadcast = link.isLoopback ? MACAddress.zero : .broadcast
+        return (link.hardwareAddress.description, broadcast.description)
     }
 
     private func linkText(_ link: Link, showsMode: Bool) -> String {
         var words = ["\(link.index): \(link.name)"]
         if case .veth(let peer) = link.kind { words[0] += "@if\(peer.link.index + 1)" }
+        if relay(link)?.kind == .ipip { words[0] += "@NONE" }
         words[0] += ":"
         words.append("<\(flags(link).joined(separator: ","))> mtu \(link.mtu) qdisc \(queueing(link))")
         if let bridge = link.bridge { words.append("master \(name(of: bridge))") }
         words.append("state \(operationalState(link))")
         if showsMode { words.append("mode DEFAULT") }
-        words.append("group default" + (hasQueue(link) ? " qlen 1000" : ""))
+        words.append("group default" + (hasQueue(link) ? " qlen \(queueLength(link))" : ""))
         var text = words.joined(separator: " ") + "\n"
-        text += "    link/\(linkType(link)) \(link.hardwareAddress) brd \(broadcastAddress(link))"
+        text += "    link/\(linkType(link)) " + (linkAddresses(link).map { "\($0.own) brd \($0.broadcast)" } ?? "")
         if let number = peerNumber(of: link) { text += " link-netnsid \(number)" }
         return text + "\n"
     }
@@ -147,6 +169,7 @@ extension NamespaceState {
         func add(_ name: String, _ value: JSONValue) { members.append(JSONValue.Member(name, value)) }
         add("ifindex", .number(link.index))
         if case .veth(let peer) = link.kind { add("link_index", .number(peer.link.index + 1)) }
+        if relay(link)?.kind == .ipip { add("link", .null) }
         add("ifname", .string(link.name))
         add("flags", .array(flags(link).map(JSONValue.string)))
         add("mtu", .number(link.mtu))
@@ -155,10 +178,12 @@ extension NamespaceState {
         add("operstate", .string(operationalState(link)))
         if showsMode { add("linkmode", .string("DEFAULT")) }
         add("group", .string("default"))
-        if hasQueue(link) { add("txqlen", .number(1000)) }
+        if hasQueue(link) { add("txqlen", .number(queueLength(link))) }
         add("link_type", .string(linkType(link)))
-        add("address", .string(link.hardwareAddress.description))
-        add("broadcast", .string(broadcastAddress(link)))
+        if let addresses = linkAddresses(link) {
+            add("address", .string(addresses.own))
+            add("broadcast", .string(addresses.broadcast))
+        }
         if let number = peerNumber(of: link) { add("link_netnsid", .number(number)) }
         return members
     }

@@ -119,7 +119,7 @@ extension NamespaceState {
         /// Groups the kernel listens to on every link with multicast.
         let groups = ["33:33:00:00:00:01", "01:00:5e:00:00:01"].map { Entry(address: $0, device: link.name) }
         switch link.kind {
-        case .loopback, .dummy: return []
+        case .loopback, .dummy, .tunnel: return []
         case .vxlan(let number):
             return namespace.tunnels[number].forwardingDatabase.sorted { $0.key < $1.key }.map { address, remote in
                 Entry(address: "\(address)", device: link.name, remote: "\(remote)")

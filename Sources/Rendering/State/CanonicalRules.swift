@@ -12,16 +12,24 @@ extension Ruleset {
     }
 
     /// kube-proxy's chains, and the jumps into them, in canonical order. A chain without rules is a section of its
-    /// declaration alone.
-    public func kubeProxySections() -> [RuleSection] {
+    /// declaration alone. Where kube-proxy's rules are given and lack KUBE-FIREWALL, that chain is kubelet's alone.
+    public func kubeProxySections(of expected: Ruleset? = nil) -> [RuleSection] {
+        let isFirewallShared = (expected ?? self)[.filter][Self.firewallChain] != nil
+        func isKubeProxys(_ chain: String) -> Bool {
+            Self.isKubeProxys(chain) && (chain != Self.firewallChain || isFirewallShared)
+        }
         var sections: [RuleSection] = []
         for table in tables {
             for chain in table.chains {
                 let name = "\(table.name.rawValue) \(chain.name)"
                 if chain.policy != nil {
-                    let jumps = chain.rules.filter { $0.target.flatMap(\.chain).map(Self.isKubeProxys) ?? false }
+                    var jumps = chain.rules.filter { $0.target.flatMap(\.chain).map(isKubeProxys) ?? false }
+                    // First on a clean node, last where kubelet came before.
+                    if let firewall = jumps.firstIndex(where: { $0.target == .jump(Self.firewallChain) }) {
+                        jumps.insert(jumps.remove(at: firewall), at: 0)
+                    }
                     if !jumps.isEmpty { sections.append(RuleSection(name, jumps.map { "-A \(chain.name) \($0)" })) }
-                } else if Self.isKubeProxys(chain.name) {
+                } else if isKubeProxys(chain.name) {
                     var rules = chain.rules
                     if Self.sharedChains.contains(chain.name) { rules.sort { Self.key($0) < Self.key($1) } }
                     sections.append(
@@ -31,6 +39,8 @@ extension Ruleset {
         }
         return sections
     }
+
+    private static let firewallChain = "KUBE-FIREWALL"
 
     /// Chains in which the Services stand in random order.
     private static let sharedChains: Set<String> = [

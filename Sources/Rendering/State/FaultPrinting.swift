@@ -1,5 +1,5 @@
-// podnet's own Fault and Scenario in the manner of kubectl: what is wrong as one line, and the object as a manifest that
-// reads back as the same.
+// podnet's own Fault and Scenario in the manner of kubectl: what is wrong as one line, and the object as a manifest
+// that reads back as the same.
 
 internal import Kubernetes
 

@@ -31,3 +31,17 @@ extension Ruleset {
         return chains.contains(name)
     }
 }
+
+extension NFTablesRuleset {
+    /// The tables one agent wrote; of a listing those that have the names it gives.
+    public func keeping(agent: String?) -> NFTablesRuleset {
+        guard let agent else { return self }
+        return NFTablesRuleset(tables.filter { $0.agent ?? $0.knownAgent == agent })
+    }
+}
+
+extension NFTablesTable {
+    fileprivate var knownAgent: String? {
+        name == "kube-proxy" ? name : ["flannel-ipv4", "flannel-ipv6"].contains(name) ? "flannel" : nil
+    }
+}

@@ -1,4 +1,5 @@
-// What faults did, in words: for traces, captures and JSON.
+// What faults did to a packet and what they are, in words: for traces, captures and JSON. The names are those people
+// gave them.
 
 internal import Netstack
 internal import Simulation

@@ -41,10 +41,6 @@ public struct DoorSurvey: ~Copyable {
     /// The namespace of the pods that are added.
     static let namespace = "podnet-doors"
 
-    /// A machine outside stands for those far away, who hear of no shorter way. To the neighbors of a node the kernel
-    /// would send a redirect where kube-proxy has it refuse, and count that against the refusal.
-    private static let redirects = "podnet.dev/sysctl.net.ipv4.conf.all.send_redirects"
-
     /// The nodes a Service is looked at from.
     private struct ServicePlaces: Sendable {
         /// Has an endpoint, if any node has.
@@ -78,7 +74,13 @@ public struct DoorSurvey: ~Copyable {
             objects.pods.insert(pod)
             guard let via = node.internalIPs.first(where: { $0.family == .ipv4 }) else { continue }
             var node = node
-            if node.metadata.annotations[Self.redirects] == nil { node.metadata.annotations[Self.redirects] = "0" }
+            // A machine outside stands for those far away, who hear of no shorter way. To the neighbors of a node the
+            // kernel would send a redirect where kube-proxy has it refuse, and count that against the refusal.
+            let interfaces = NodeNetwork.interfaces(of: node, underlay: objects.underlay ?? Underlay())
+            for name in ["all"] + interfaces.map(\.name) {
+                let setting = "podnet.dev/sysctl.net.ipv4.conf.\(name).send_redirects"
+                if node.metadata.annotations[setting] == nil { node.metadata.annotations[setting] = "0" }
+            }
             objects.nodes.insert(node)
             objects.hosts.insert(
                 Host(

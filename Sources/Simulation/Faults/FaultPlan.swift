@@ -60,6 +60,17 @@ struct PlannedFault: Hashable, Sendable {
     var changes: [Change] = []
     var wire: [WireFault] = []
 
+    /// All of it is in the state of namespaces.
+    var isState: Bool {
+        wire.isEmpty
+            && changes.allSatisfy { change in
+                switch change.fault {
+                case .queue, .filter, .leftChecksum: false
+                default: true
+                }
+            }
+    }
+
     struct Change: Hashable, Sendable {
         var namespace: NamespaceID
         var fault: NamespaceFault

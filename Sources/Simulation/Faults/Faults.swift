@@ -99,6 +99,12 @@ struct FaultState: Sendable {
 extension Simulator {
     // MARK: beginning and end
 
+    /// The first fault that is more than state of namespaces, which is all there is to build a real network from.
+    package var faultBeyondState: String? {
+        faults.plan.events.first { $0.at > 0 || !faults.plan.faults[$0.fault].isState }
+            .map { faults.plan.faults[$0.fault].name }
+    }
+
     func faultName(_ number: Int32) -> String { faults.plan.faults[Int(number)].name }
 
     /// Sets a timer for every fault that begins or ends later.

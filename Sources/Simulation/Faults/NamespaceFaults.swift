@@ -59,7 +59,7 @@ extension NamespaceFault {
 
     private func leadPeer(_ address: MACAddress, to remote: IPv4Address, in namespace: inout NetworkNamespace) {
         for tunnel in namespace.tunnels where tunnel.forwardingDatabase[address] != nil {
-            namespace.addForwardingEntry(address, remote: remote, on: tunnel.link)
+            namespace.addForwardingEntry(address, remote: IPAddress(remote), on: tunnel.link)
         }
     }
 
