@@ -1,5 +1,5 @@
-// What the real client of a flow sends, and when it has its answer: as podnet's own does, one request after the other over
-// one socket.
+// What the real client of a flow sends, and when it has its answer: as podnet's own does, one request after the other
+// over one socket.
 
 internal import Addressing
 internal import Simulation

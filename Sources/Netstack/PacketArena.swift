@@ -66,7 +66,8 @@ public struct Packet: BitwiseCopyable, Sendable {
     /// Made on this host, not received.
     var isLocal = false
     /// A hash drawn by the sending socket, or made from addresses and ports on the way into a tunnel (skb->hash with
-    /// l4_hash): it chooses the VXLAN source port, and stays with the packet from namespace to namespace. 0 until then.
+    /// l4_hash): it chooses the VXLAN source port, and stays with the packet from namespace to namespace. 0 until
+    /// then.
     var flowHash: UInt32 = 0
     /// May be fragmented here although it says DF: its socket sets DF to learn the path's MTU, not to forbid
     /// fragments, or it was joined from fragments that said so (skb->ignore_df).
