@@ -56,9 +56,10 @@ extension Simulator {
         }
     }
 
-    private mutating func finish(_ flow: Int, _ outcome: FlowOutcome) {
+    private mutating func finish(_ flow: Int, _ outcome: FlowOutcome, by packet: UInt32 = 0) {
         guard flows[flow].outcome == nil else { return }
         flows[flow].outcome = outcome
+        flows[flow].answer = packet
         flows[flow].finished = context.now
         openFlows -= 1
     }
@@ -120,7 +121,7 @@ extension Simulator {
     ) {
         if case .client(let flow) = applications[key] {
             flows[flow].response = payload
-            finish(flow, .answered)
+            finish(flow, .answered, by: event.packet)
             return
         }
         schedule(
@@ -130,6 +131,13 @@ extension Simulator {
 
     private mutating func clientNews(_ event: SocketEvent, flow: Int) {
         switch event.kind {
+        case .errorQueued(let error):
+            guard flows[flow].request.isProbe else { break }
+            finish(flow, .failed(error), by: event.packet)
+            withNamespace(event.namespace) { namespace, _ in namespace.abandon(event.socket) }
+        case .connected where flows[flow].request.isProbe:
+            finish(flow, .answered, by: event.packet)
+            schedule(.close(event.namespace, event.socket, cause: event.packet), after: ApplicationDelay.clientClose)
         case .connected:
             let octets = HTTP.request(host: flows[flow].request.host)
             schedule(
@@ -138,8 +146,8 @@ extension Simulator {
         case .endOfStream:
             finish(flow, .answered)
             schedule(.close(event.namespace, event.socket, cause: event.packet), after: ApplicationDelay.clientClose)
-        case .echoReply: finish(flow, .answered)
-        case .failed(let error): finish(flow, .failed(error))
+        case .echoReply: finish(flow, .answered, by: event.packet)
+        case .failed(let error): finish(flow, .failed(error), by: event.packet)
         default: break
         }
     }

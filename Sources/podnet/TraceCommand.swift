@@ -30,9 +30,18 @@ struct Trace: ParsableCommand {
     var allBackends = false
     @Option(help: ArgumentHelp("Follow it to the endpoint with this address.", valueName: "ip"))
     var backend: String?
+    @Flag(help: "Show the hops of the way, as traceroute does: UDP probes with a growing TTL, or those of --protocol.")
+    var traceroute = false
+    @Option(help: ArgumentHelp("The TTL of what the client sends; its machine's default unless given.", valueName: "n"))
+    var ttl: Int?
     @Option(name: .shortAndLong, help: "text or json.") var output = OutputFormat.text
 
     func validate() throws {
+        if let ttl, !(1...255).contains(ttl) { throw ValidationError("--ttl takes a number from 1 to 255.") }
+        if traceroute, minimal || detail || allBackends || backend != nil || ttl != nil {
+            throw ValidationError(
+                "--traceroute goes with none of --minimal, --detail, --all-backends, --backend and --ttl.")
+        }
         if minimal && detail { throw ValidationError("--minimal and --detail exclude each other.") }
         if allBackends && backend != nil { throw ValidationError("--all-backends and --backend exclude each other.") }
         if let backend, IPAddress(backend) == nil {
@@ -43,8 +52,10 @@ struct Trace: ParsableCommand {
     func run() throws {
         let realised = try cluster.cluster()
         var simulator = Simulator(realised, seed: cluster.seed)
-        let request = try flow.request(
+        if traceroute { return try traceroute(in: realised, &simulator) }
+        var request = try flow.request(
             from: source, to: destination, in: realised, namespace: cluster.namespace, &simulator)
+        request.timeToLive = ttl.map { UInt8(clamping: $0) }
         let level: TraceLevel = minimal ? .minimal : detail ? .detail : .normal
         let text = TraceText(level: level, usesColour: !minimal && usesColour())
         let json = TraceJSON(includesRules: detail)
@@ -57,6 +68,15 @@ struct Trace: ParsableCommand {
         let trace = try trace(request, &simulator)
         print(output == .text ? text.text(trace) : json.value(trace).text() + "\n", terminator: "")
         if trace.verdict != .delivered { throw ExitCode(1) }
+    }
+
+    private func traceroute(in realised: Cluster, _ simulator: inout Simulator) throws {
+        let request = try flow.tracerouteRequest(
+            from: source, to: destination, in: realised, namespace: cluster.namespace, &simulator)
+        simulator.recordEvents()
+        let answer = simulator.traceroute(request)
+        print(output == .text ? answer.text() : answer.json().text() + "\n", terminator: "")
+        if !answer.isReached { throw ExitCode(1) }
     }
 
     /// The trace to the endpoint that was named, else to the one the seed draws.
@@ -85,18 +105,18 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
 
 /// How a client asks.
 struct FlowOptions: ParsableArguments {
-    @Option(help: "tcp, udp or icmp.") var `protocol` = "tcp"
+    @Option(help: "tcp, udp or icmp; tcp unless given.") var `protocol`: String?
     @Option(help: "How long the client waits for an answer, for example 4s or 500ms.") var timeout = "4s"
 
     private var transport: IPProtocol? {
-        IPProtocol(`protocol`.lowercased()).flatMap { [.tcp, .udp, .icmp].contains($0) ? $0 : nil }
+        IPProtocol((`protocol` ?? "tcp").lowercased()).flatMap { [.tcp, .udp, .icmp].contains($0) ? $0 : nil }
     }
 
     private var wait: Nanoseconds? { nanoseconds(duration: timeout).flatMap { $0 > 0 ? $0 : nil } }
 
     func validate() throws {
         guard transport != nil else {
-            throw ValidationError("--protocol takes tcp, udp or icmp, not '\(`protocol`)'.")
+            throw ValidationError("--protocol takes tcp, udp or icmp, not '\(`protocol` ?? "")'.")
         }
         guard wait != nil else {
             throw ValidationError("--timeout takes a duration such as 4s or 500ms, not '\(timeout)'.")
@@ -108,7 +128,31 @@ struct FlowOptions: ParsableArguments {
         from source: String, to destination: String, in cluster: Cluster, namespace: String,
         _ simulator: inout Simulator
     ) throws -> FlowRequest {
-        guard let transport, let wait else { throw ExitCode.validationFailure }
+        guard let transport else { throw ExitCode.validationFailure }
+        return try request(from: source, to: destination, by: transport, in: cluster, namespace: namespace, &simulator)
+    }
+
+    /// What a traceroute asks. A port that is named is the port of all its probes.
+    func tracerouteRequest(
+        from source: String, to destination: String, in cluster: Cluster, namespace: String,
+        _ simulator: inout Simulator
+    ) throws -> FlowRequest {
+        guard let transport else { throw ExitCode.validationFailure }
+        let probes = `protocol` == nil ? .udp : transport
+        let isAddress = IPAddress(destination) != nil || destination.hasPrefix("[") && destination.hasSuffix("]")
+        let hasPort = !isAddress && destination.contains(":")
+        var request = try request(
+            from: source, to: destination, by: hasPort ? probes : .icmp, in: cluster, namespace: namespace, &simulator)
+        request.protocol = probes
+        if !hasPort { request.port = nil }
+        return request
+    }
+
+    private func request(
+        from source: String, to destination: String, by transport: IPProtocol, in cluster: Cluster,
+        namespace: String, _ simulator: inout Simulator
+    ) throws -> FlowRequest {
+        guard let wait else { throw ExitCode.validationFailure }
         do {
             let ends = FlowEnds(cluster.objects, namespace: namespace)
             let from = try ends.source(source)
