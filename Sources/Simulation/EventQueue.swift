@@ -114,13 +114,4 @@ struct EventQueue: Sendable {
         heap.removeMin()
         return (namespace, timer)
     }
-
-    /// The next event, if it is a frame from the lane that arrives at that instant.
-    mutating func popArrival(at time: Nanoseconds) -> (Packet, NamespaceID, LinkID)? {
-        guard let entry = lane.first, entry.time == time, heap.min.map({ entry < $0 }) ?? true,
-            case .arrival(let packet, let namespace, let link) = entry.event
-        else { return nil }
-        lane.removeFirst()
-        return (packet, namespace, link)
-    }
 }
