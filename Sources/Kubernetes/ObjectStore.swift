@@ -98,6 +98,8 @@ public struct ObjectStore: Sendable, Equatable {
     public var networkPolicies = ObjectTable<NetworkPolicy>()
     public var serviceCIDRs = ObjectTable<ServiceCIDR>()
     public var hosts = ObjectTable<Host>()
+    public var faults = ObjectTable<Fault>()
+    public var scenarios = ObjectTable<Scenario>()
 
     /// Nil when the input has none; `ControlPlane.realiseObjects` fills all four with what applies.
     public var clusterConfiguration: ClusterConfiguration?

@@ -16,6 +16,11 @@ package struct LabFlow: Sendable {
         self.request = request
         self.name = name
     }
+
+    /// How long it can take: its client gives every request its time.
+    var longest: Int64 {
+        request.timeout + Int64(request.requests - 1) * (request.interval + request.timeout)
+    }
 }
 
 /// What the real world showed.
@@ -102,13 +107,11 @@ package struct LabRunner {
         frames = []
         var recording = RealRecording()
         for flow in flows {
-            let request = flow.request
-            let real = RealRequest(
-                destination: SocketAddress(request.destination, request.port ?? 0), protocol: request.protocol,
-                host: request.host, payload: request.payload, timeToLive: request.timeToLive)
             let began = realTime() - start
-            try withNetworkNamespace(script.names[request.source]) { () throws(LabError) in loop.begin(real) }
-            work(for: request.timeout, untilClientIsDone: true)
+            try withNetworkNamespace(script.names[flow.request.source]) { () throws(LabError) in
+                loop.begin(flow.request)
+            }
+            work(for: flow.longest, untilClientIsDone: true)
             recording.flows.append((began, loop.endClient()))
             work(for: Self.grace)
             if Interruption.isRequested { throw LabError("interrupted") }

@@ -28,6 +28,13 @@ package struct LabScript: Sendable {
                 "a lab of \(everyone.count) network namespaces is too large for one machine",
                 hint: "take a part of the cluster; \(Self.namespaceLimit) namespaces are the limit")
         }
+        if let fault = simulator.faultBeyondState {
+            throw LabError(
+                "no lab has fault \"\(fault)\"",
+                hint:
+                    "it builds faults that are state: link, mtu, hairpin, policy, br_netfilter, stale and wrong entries"
+            )
+        }
         names = LabNames(simulator, prefix: prefix)
         let ports = simulator.cluster.objects.services.flatMap(\.spec.ports)
         servicePorts = Set((ports.map(\.port) + ports.compactMap(\.nodePort)).compactMap { UInt16(exactly: $0) })
@@ -156,7 +163,8 @@ package struct LabScript: Sendable {
     private mutating func addLinks(of namespace: NetworkNamespace) {
         var commands: [String] = []
         for link in namespace.links {
-            let common = "link add name \(link.name) address \(link.hardwareAddress) mtu \(link.mtu)"
+            let mtu = roomForTunnels(on: link, of: namespace)
+            let common = "link add name \(link.name) address \(link.hardwareAddress) mtu \(mtu)"
             switch link.kind {
             case .loopback: break
             case .veth(let peer):
@@ -181,6 +189,12 @@ package struct LabScript: Sendable {
             }
         }
         add("\(namespace.name): links", "ip -n \(names[namespace.id]) -batch -", commands)
+    }
+
+    /// The kernel makes no tunnel larger than what is below it, so a link that was made smaller since begins larger.
+    private func roomForTunnels(on link: Link, of namespace: NetworkNamespace) -> Int {
+        let needs = namespace.tunnels.filter { $0.lower == link.id }.map { namespace.links[$0.link.index].mtu + 50 }
+        return max(link.mtu, needs.max() ?? 0)
     }
 
     /// One bridge for each network, with a port for every machine on it.
@@ -215,7 +229,16 @@ package struct LabScript: Sendable {
             if link.isPromiscuous { commands.append("link set \(link.name) promisc on") }
             if link.isUp, !link.isLoopback { commands.append("link set \(link.name) up") }
         }
+        for link in namespace.links where roomForTunnels(on: link, of: namespace) != link.mtu || isBridge(link) {
+            // A bridge goes with its ports until it is told.
+            commands.append("link set \(link.name) mtu \(link.mtu)")
+        }
         add("\(namespace.name): addresses", "ip -n \(names[namespace.id]) -batch -", commands)
+    }
+
+    private func isBridge(_ link: Link) -> Bool {
+        if case .bridge = link.kind { return true }
+        return false
     }
 
     /// 127.0.0.1, ::1 and link-local addresses come by themselves.
@@ -225,15 +248,17 @@ package struct LabScript: Sendable {
         return link.isLoopback && own == .v4(127, 0, 0, 1)
     }
 
-    /// Routes, neighbors and forwarding entries that agents wrote; the kernel adds its own.
+    /// Routes, neighbors and forwarding entries that agents wrote; the kernel adds its own, and takes those of a link
+    /// that is down.
     private mutating func addRoutes(of namespace: NetworkNamespace) {
+        func isUp(_ link: LinkID?) -> Bool { link.map { namespace.links[$0.index].isUp } ?? true }
         var commands: [String] = []
-        for neighbor in namespace.neighbors.entries where neighbor.state == .permanent {
+        for neighbor in namespace.neighbors.entries where neighbor.state == .permanent && isUp(neighbor.link) {
             commands.append(
                 "neigh replace \(neighbor.address) lladdr \(neighbor.lladdr) "
                     + "dev \(namespace.links[neighbor.link.index].name) nud permanent")
         }
-        for route in namespace.mainTable.routes where route.origin != .kernel {
+        for route in namespace.mainTable.routes where route.origin != .kernel && isUp(route.link) {
             // The addresses say which family it is; a line of a batch takes no -6.
             let text = route.text { namespace.links[$0.index].name }
             commands.append(

@@ -17,13 +17,14 @@ package struct RealServer: Sendable {
         says = socket.answer.map { "octets:" + $0.map(Self.hexadecimal).joined() } ?? socket.label
     }
 
-    /// The octets a TCP server answers.
-    package var answer: [UInt8] {
-        guard says.hasPrefix("octets:") else { return HTTP.response(name: says) }
+    /// What a TCP server answers.
+    package var answer: HTTPConnection.Answer {
+        guard says.hasPrefix("octets:") else { return .server(name: says) }
         let digits = Array(says.utf8.dropFirst("octets:".utf8.count))
-        return stride(from: 0, to: digits.count - 1, by: 2).map { position in
-            UInt8(String(decoding: digits[position...position + 1], as: UTF8.self), radix: 16) ?? 0
-        }
+        return .always(
+            stride(from: 0, to: digits.count - 1, by: 2).map { position in
+                UInt8(String(decoding: digits[position...position + 1], as: UTF8.self), radix: 16) ?? 0
+            })
     }
 
     private static func hexadecimal(_ octet: UInt8) -> String {

@@ -1,19 +1,9 @@
-// Real sockets that do what podnet's applications do (Simulation/Applications.swift): HTTP and echo servers, and the
+// Real sockets that do what podnet's applications do (Simulation/ApplicationLoop.swift): HTTP and echo servers, and the
 // client of a flow, all in one poll(2) loop. Sockets may be in different network namespaces.
 
-package import Addressing
+internal import Addressing
 internal import Glibc
-internal import Simulation
-
-/// What a real client is to do, in the words of `FlowRequest`.
-package struct RealRequest: Sendable {
-    package var destination: SocketAddress
-    package var `protocol`: IPProtocol
-    package var host: String
-    package var payload: [UInt8]
-    /// IP_TTL; nil for the machine's default.
-    package var timeToLive: UInt8?
-}
+package import Simulation
 
 /// How a real flow ended.
 package enum RealOutcome: Hashable, Sendable {
@@ -25,16 +15,25 @@ package enum RealOutcome: Hashable, Sendable {
 
 /// Servers and at most one client.
 package struct TrafficLoop {
-    fileprivate enum Role {
-        case listener(answer: [UInt8])
-        case connection(answer: [UInt8], request: [UInt8], hasAnswered: Bool)
+    private enum Role {
+        case listener(HTTPConnection.Answer)
+        case connection(HTTPConnection)
         case echo
-        case connecting(RealRequest)
-        case client
-        case ping(identifier: UInt16)
+        case client(RealClient)
     }
 
-    private var roles: [(descriptor: Int32, role: Role)] = []
+    private struct Entry {
+        let descriptor: Int32
+        var role: Role
+        /// What could not be written yet.
+        var pending: ArraySlice<UInt8> = []
+        /// Once all is written the connection is closed.
+        var isLastAnswer = false
+
+        var client: RealClient? { if case .client(let client) = role { client } else { nil } }
+    }
+
+    private var entries: [Entry] = []
     /// How the client fared; nil while it is at work.
     package private(set) var outcome: RealOutcome?
 
@@ -42,8 +41,8 @@ package struct TrafficLoop {
 
     /// Closes everything.
     package mutating func shutDown() {
-        for entry in roles { close(entry.descriptor) }
-        roles = []
+        for entry in entries { close(entry.descriptor) }
+        entries = []
     }
 
     // MARK: servers
@@ -52,67 +51,63 @@ package struct TrafficLoop {
     package mutating func serve(_ server: RealServer) throws(LabError) {
         let isTCP = server.protocol == .tcp
         let descriptor = newSocket(server.local.address.family, isTCP ? SOCK_STREAM : SOCK_DGRAM)
-        var yes: Int32 = 1
-        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
-        if server.local.address.family == .ipv6 {
-            setsockopt(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &yes, socklen_t(MemoryLayout<Int32>.size))
-        }
+        set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
+        if server.local.address.family == .ipv6 { set(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1) }
         let isBound = server.local.withSocketAddress { bind(descriptor, $0, $1) == 0 }
         guard descriptor >= 0, isBound, !isTCP || listen(descriptor, 128) == 0 else {
             throw LabError("cannot listen on \(server): \(lastError())")
         }
-        roles.append((descriptor, isTCP ? .listener(answer: server.answer) : .echo))
+        entries.append(Entry(descriptor: descriptor, role: isTCP ? .listener(server.answer) : .echo))
     }
 
     // MARK: the client
 
     /// Opens the client's socket in the namespace the thread is in and sends what goes out first.
-    package mutating func begin(_ request: RealRequest) {
+    package mutating func begin(_ request: FlowRequest) {
         outcome = nil
-        let family = request.destination.address.family
+        let family = request.destination.family
         let descriptor: Int32
         switch request.protocol {
         case .tcp: descriptor = newSocket(family, SOCK_STREAM)
         case .udp: descriptor = newSocket(family, SOCK_DGRAM)
         default:
-            let number = family == .ipv4 ? Int32(IPPROTO_ICMP) : Int32(IPPROTO_ICMPV6)
-            descriptor = newSocket(family, SOCK_RAW, number)
+            descriptor = newSocket(family, SOCK_RAW, Int32(family == .ipv4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
             // Errors are to be heard at once.
-            var yes: Int32 = 1
-            setsockopt(descriptor, Int32(IPPROTO_IP), IP_RECVERR, &yes, socklen_t(MemoryLayout<Int32>.size))
+            set(descriptor, Int32(IPPROTO_IP), IP_RECVERR, 1)
         }
         if let hops = request.timeToLive {
-            var number = Int32(hops)
-            let (level, option) =
-                family == .ipv4
-                ? (Int32(IPPROTO_IP), IP_TTL) : (Int32(IPPROTO_IPV6), IPV6_UNICAST_HOPS)
-            setsockopt(descriptor, level, option, &number, socklen_t(MemoryLayout<Int32>.size))
+            if family == .ipv4 {
+                set(descriptor, Int32(IPPROTO_IP), IP_TTL, Int32(hops))
+            } else {
+                set(descriptor, Int32(IPPROTO_IPV6), IPV6_UNICAST_HOPS, Int32(hops))
+            }
         }
-        let end = request.protocol == .icmp ? SocketAddress(request.destination.address, 0) : request.destination
+        if request.sendsKeepalives { set(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1) }
+        let end = SocketAddress(request.destination, request.port ?? 0)
         let isConnected = end.withSocketAddress { connect(descriptor, $0, $1) == 0 }
         if !isConnected, errno != EINPROGRESS {
             outcome = .failed(lastError())
             close(descriptor)
             return
         }
-        switch request.protocol {
-        case .tcp: roles.append((descriptor, .connecting(request)))
-        case .udp:
-            roles.append((descriptor, .client))
-            if send(descriptor, request.payload, request.payload.count, 0) < 0 { fail(descriptor) }
-        default:
-            let identifier = UInt16(truncatingIfNeeded: monotonicTime() >> 10) | 1
-            roles.append((descriptor, .ping(identifier: identifier)))
-            let message = echoRequest(identifier, family)
-            if send(descriptor, message, message.count, 0) < 0 { fail(descriptor) }
-        }
+        let client = RealClient(request, identifier: UInt16(truncatingIfNeeded: monotonicTime() >> 10) | 1)
+        entries.append(Entry(descriptor: descriptor, role: .client(client)))
+        if request.protocol != .tcp { ask(descriptor) }
     }
 
     /// Ends the client and says how it fared; it timed out when it had no outcome yet.
     package mutating func endClient() -> RealOutcome {
-        for entry in roles where entry.role.isClient { close(entry.descriptor) }
-        roles.removeAll { $0.role.isClient }
+        for entry in entries where entry.client != nil { close(entry.descriptor) }
+        entries.removeAll { $0.client != nil }
         return outcome ?? .timedOut
+    }
+
+    /// Sends the next request.
+    private mutating func ask(_ descriptor: Int32) {
+        guard var client = entries.first(where: { $0.descriptor == descriptor })?.client else { return }
+        let octets = client.nextRequest()
+        change(descriptor, to: .client(client))
+        write(descriptor, octets)
     }
 
     private mutating func fail(_ descriptor: Int32) {
@@ -122,22 +117,36 @@ package struct TrafficLoop {
 
     private mutating func forget(_ descriptor: Int32) {
         close(descriptor)
-        roles.removeAll { $0.descriptor == descriptor }
+        entries.removeAll { $0.descriptor == descriptor }
     }
 
     // MARK: the loop
 
     /// Lets everybody work who can, or waits at most until an instant of the monotonic clock.
     package mutating func turn(until end: Int64) {
-        var polled = roles.map { entry in
-            pollfd(fd: entry.descriptor, events: entry.role.isConnecting ? Int16(POLLOUT) : Int16(POLLIN), revents: 0)
+        var end = end
+        for entry in entries {
+            guard let time = entry.client?.asksAgain else { continue }
+            if time <= monotonicTime() { ask(entry.descriptor) } else { end = min(end, time) }
+        }
+        var polled = entries.map { entry in
+            let writes = entry.client?.isConnecting == true || !entry.pending.isEmpty
+            return pollfd(
+                fd: entry.descriptor, events: Int16(writes ? POLLOUT : 0) | Int16(POLLIN), revents: 0)
         }
         let wait = end == .max ? 1000 : max(0, min(1000, (end - monotonicTime() + 999_999) / 1_000_000))
         guard poll(&polled, nfds_t(polled.count), Int32(wait)) > 0 else { return }
         for entry in polled where entry.revents != 0 {
-            guard let role = roles.first(where: { $0.descriptor == entry.fd })?.role else { continue }
+            if entry.revents & Int16(POLLOUT) != 0 { writeOn(entry.fd) }
+            guard entry.revents & ~Int16(POLLOUT) != 0 || isConnecting(entry.fd),
+                let role = entries.first(where: { $0.descriptor == entry.fd })?.role
+            else { continue }
             act(entry.fd, role)
         }
+    }
+
+    private func isConnecting(_ descriptor: Int32) -> Bool {
+        entries.first { $0.descriptor == descriptor }?.client?.isConnecting == true
     }
 
     private mutating func act(_ descriptor: Int32, _ role: Role) {
@@ -146,54 +155,52 @@ package struct TrafficLoop {
             let connection = accept(descriptor, nil, nil)
             guard connection >= 0 else { return }
             _ = fcntl(connection, F_SETFL, O_NONBLOCK)
-            roles.append((connection, .connection(answer: answer, request: [], hasAnswered: false)))
-        case .connection(let answer, let request, let hasAnswered):
-            serveConnection(descriptor, answer: answer, request: request, hasAnswered: hasAnswered)
+            entries.append(Entry(descriptor: connection, role: .connection(HTTPConnection(answer: answer))))
+        case .connection(let connection): serve(connection, on: descriptor)
         case .echo: echo(descriptor)
-        case .connecting(let request):
-            var error: Int32 = 0
-            var size = socklen_t(MemoryLayout<Int32>.size)
-            getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &size)
-            guard error == 0 else {
-                errno = error
-                return fail(descriptor)
-            }
-            let octets = HTTP.request(host: request.host)
-            guard send(descriptor, octets, octets.count, Int32(MSG_NOSIGNAL)) >= 0 else {
-                return fail(descriptor)
-            }
-            change(descriptor, to: .client)
-        case .client: clientReads(descriptor)
-        case .ping(let identifier):
-            guard let message = receive(descriptor) else { return fail(descriptor) }
-            if isReply(message, identifier) { outcome = .answered }
+        case .client(let client): news(for: client, on: descriptor)
         }
     }
 
     private mutating func change(_ descriptor: Int32, to role: Role) {
-        for index in roles.indices where roles[index].descriptor == descriptor { roles[index].role = role }
+        for index in entries.indices where entries[index].descriptor == descriptor { entries[index].role = role }
     }
 
-    private mutating func serveConnection(
-        _ descriptor: Int32, answer: [UInt8], request: [UInt8], hasAnswered: Bool
-    ) {
+    private mutating func serve(_ connection: HTTPConnection, on descriptor: Int32) {
         guard let octets = receive(descriptor), !octets.isEmpty else { return forget(descriptor) }
-        let read = Array((request + octets).suffix(65_536))
-        let isComplete = HTTP.isComplete(read) && !hasAnswered
-        change(descriptor, to: .connection(answer: answer, request: read, hasAnswered: hasAnswered || isComplete))
+        var connection = connection
+        let isComplete = connection.read(octets)
+        defer { change(descriptor, to: .connection(connection)) }
         guard isComplete else { return }
         usleep(100)
-        _ = send(descriptor, answer, answer.count, Int32(MSG_NOSIGNAL))
-        usleep(500)
-        forget(descriptor)
+        let (answer, keepsOpen) = connection.takeAnswer()
+        for index in entries.indices where entries[index].descriptor == descriptor {
+            entries[index].isLastAnswer = !keepsOpen
+        }
+        write(descriptor, answer)
     }
 
-    private mutating func clientReads(_ descriptor: Int32) {
+    private mutating func news(for client: RealClient, on descriptor: Int32) {
+        var client = client
+        if client.isConnecting {
+            let error = option(descriptor, SO_ERROR)
+            guard error == 0 else {
+                errno = error
+                return fail(descriptor)
+            }
+            usleep(100)
+            ask(descriptor)
+            return
+        }
         guard let octets = receive(descriptor) else { return fail(descriptor) }
-        let isDatagram = socketType(descriptor) == Int32(SOCK_DGRAM.rawValue)
-        guard octets.isEmpty || isDatagram else { return }
-        outcome = .answered
-        if !isDatagram { usleep(50) }
+        if client.hears(octets, at: monotonicTime()) {
+            if client.isDone { outcome = .answered }
+            if client.request.protocol == .tcp, client.isDone { usleep(50) }
+        } else if octets.isEmpty, client.request.protocol == .tcp {
+            errno = ECONNRESET
+            return fail(descriptor)
+        }
+        change(descriptor, to: .client(client))
     }
 
     private func echo(_ descriptor: Int32) {
@@ -212,6 +219,31 @@ package struct TrafficLoop {
 
     // MARK: sockets
 
+    /// Writes what the kernel takes now, and the rest when it can.
+    private mutating func write(_ descriptor: Int32, _ octets: [UInt8]) {
+        guard let index = entries.firstIndex(where: { $0.descriptor == descriptor }) else { return }
+        entries[index].pending += octets
+        writeOn(descriptor)
+    }
+
+    private mutating func writeOn(_ descriptor: Int32) {
+        guard let index = entries.firstIndex(where: { $0.descriptor == descriptor }), !entries[index].pending.isEmpty
+        else { return }
+        let written = entries[index].pending.withUnsafeBytes {
+            send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+        }
+        if written < 0 {
+            guard errno != EAGAIN else { return }
+            if entries[index].client == nil { return forget(descriptor) }
+            return fail(descriptor)
+        }
+        entries[index].pending = entries[index].pending.dropFirst(written)
+        if entries[index].pending.isEmpty, entries[index].isLastAnswer {
+            usleep(500)
+            forget(descriptor)
+        }
+    }
+
     private func newSocket(
         _ family: AddressFamily, _ type: __socket_type, _ transport: Int32 = 0
     ) -> Int32 {
@@ -220,11 +252,16 @@ package struct TrafficLoop {
             Int32(type.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue), transport)
     }
 
-    private func socketType(_ descriptor: Int32) -> Int32 {
-        var type: Int32 = 0
+    private func set(_ descriptor: Int32, _ level: Int32, _ option: Int32, _ value: Int32) {
+        var value = value
+        setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
+    }
+
+    private func option(_ descriptor: Int32, _ name: Int32) -> Int32 {
+        var value: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
-        getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &size)
-        return type
+        getsockopt(descriptor, SOL_SOCKET, name, &value, &size)
+        return value
     }
 
     /// What there is to read; nil for an error, empty at the end.
@@ -232,66 +269,5 @@ package struct TrafficLoop {
         var buffer = [UInt8](repeating: 0, count: 65_536)
         let length = recv(descriptor, &buffer, buffer.count, 0)
         return length >= 0 ? Array(buffer[..<length]) : nil
-    }
-
-    /// What podnet's ping sends: 16 octets of zero where ping(8) puts the time, then a counting pattern.
-    private func echoRequest(_ identifier: UInt16, _ family: AddressFamily) -> [UInt8] {
-        let type: UInt8 = family == .ipv4 ? 8 : 128
-        var octets: [UInt8] = [type, 0, 0, 0, UInt8(identifier >> 8), UInt8(identifier & 255), 0, 1]
-        octets += (0..<56).map { $0 < 16 ? 0 : UInt8($0) }
-        guard family == .ipv4 else { return octets }
-        var sum = stride(from: 0, to: octets.count, by: 2).reduce(0) {
-            $0 + Int(octets[$1]) << 8 + Int(octets[$1 + 1])
-        }
-        while sum > 0xffff { sum = sum >> 16 + sum & 0xffff }
-        octets[2] = UInt8(~sum >> 8 & 255)
-        octets[3] = UInt8(~sum & 255)
-        return octets
-    }
-
-    private func isReply(_ message: [UInt8], _ identifier: UInt16) -> Bool {
-        // A raw IPv4 socket hands over the IP header, a raw IPv6 socket does not.
-        let start = message.first.map { $0 >> 4 == 4 ? Int($0 & 15) * 4 : 0 } ?? 0
-        guard message.count >= start + 8, message[start] == 0 || message[start] == 129 else { return false }
-        return UInt16(message[start + 4]) << 8 | UInt16(message[start + 5]) == identifier
-    }
-}
-
-extension TrafficLoop.Role {
-    fileprivate var isConnecting: Bool { if case .connecting = self { true } else { false } }
-    fileprivate var isClient: Bool {
-        switch self {
-        case .connecting, .client, .ping: true
-        case .listener, .connection, .echo: false
-        }
-    }
-}
-
-extension SocketAddress {
-    /// As bind(2) and connect(2) take it.
-    func withSocketAddress<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
-        if let own = address.ipv4 {
-            var end = sockaddr_in()
-            end.sin_family = sa_family_t(AF_INET)
-            end.sin_port = port.bigEndian
-            end.sin_addr.s_addr = own.rawValue.bigEndian
-            return withUnsafePointer(to: &end) {
-                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
-                }
-            }
-        }
-        var end = sockaddr_in6()
-        end.sin6_family = sa_family_t(AF_INET6)
-        end.sin6_port = port.bigEndian
-        withUnsafeMutableBytes(of: &end.sin6_addr) { bytes in
-            bytes.storeBytes(of: address.high.bigEndian, as: UInt64.self)
-            bytes.storeBytes(of: address.low.bigEndian, toByteOffset: 8, as: UInt64.self)
-        }
-        return withUnsafePointer(to: &end) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                body($0, socklen_t(MemoryLayout<sockaddr_in6>.size))
-            }
-        }
     }
 }

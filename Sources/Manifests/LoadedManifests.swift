@@ -6,7 +6,7 @@ public import Kubernetes
 /// The objects of a set of files.
 public struct LoadedManifests: Sendable {
     /// The objects, each with its origin, before any defaulting.
-    public internal(set) var objects = ObjectStore()
+    public var objects = ObjectStore()
     /// What was passed over, in reading order.
     public internal(set) var warnings: [ManifestWarning] = []
     var sources: [Source] = []

@@ -12,7 +12,7 @@ struct ManifestLoader {
     private var skipped: [(type: String, warning: Int, more: Int)] = []
     /// Where each configuration that may stand only once came from.
     private var configurations: [String: ObjectOrigin] = [:]
-    private var flanneldMasquerades: Bool?
+    private var flanneldRules: (masquerades: Bool, forwards: Bool)?
     private var objectCount = 0
 
     init(limits: ManifestLimits) {
@@ -50,7 +50,10 @@ struct ManifestLoader {
                 message: "there is no object in the input",
                 hint: "give at least one manifest with `apiVersion:` and `kind:`")
         }
-        if let flanneldMasquerades { result.objects.flannelConfiguration?.ipMasq = flanneldMasquerades }
+        if let flanneldRules {
+            result.objects.flannelConfiguration?.ipMasq = flanneldRules.masquerades
+            result.objects.flannelConfiguration?.forwardRules = flanneldRules.forwards
+        }
         return result
     }
 
@@ -86,8 +89,7 @@ struct ManifestLoader {
             try insertWorkload(node, origin, \.replicaSets, ReplicaSet.init)
         case ("apps", DaemonSet.kind), ("extensions", DaemonSet.kind):
             try insertWorkload(node, origin, \.daemonSets, DaemonSet.init)
-            flanneldMasquerades =
-                try FlannelConfiguration.masqueradesByArguments(ofDaemonSet: node) ?? flanneldMasquerades
+            flanneldRules = try FlannelConfiguration.ruleArguments(ofDaemonSet: node) ?? flanneldRules
         case ("apps", StatefulSet.kind): try insertWorkload(node, origin, \.statefulSets, StatefulSet.init)
         case ("batch", Job.kind): try insertWorkload(node, origin, \.jobs, Job.init)
         case ("batch", CronJob.kind): try insert(node, origin, \.cronJobs, CronJob.init)
@@ -96,6 +98,8 @@ struct ManifestLoader {
             try insert(node, origin, \.networkPolicies, NetworkPolicy.init)
         case ("networking.k8s.io", ServiceCIDR.kind): try insert(node, origin, \.serviceCIDRs, ServiceCIDR.init)
         case ("podnet.dev", Host.kind): try insert(node, origin, \.hosts, Host.init)
+        case ("podnet.dev", Fault.kind): try insert(node, origin, \.faults, Fault.init)
+        case ("podnet.dev", Scenario.kind): try insert(node, origin, \.scenarios, Scenario.init)
         case ("podnet.dev", Underlay.kind):
             try claim(Underlay.kind, origin, node)
             let metadata = try node.field("metadata") == nil ? nil : ObjectMeta(object: node, origin: origin)
@@ -249,7 +253,7 @@ struct ManifestLoader {
         case "Job", "CronJob": return "batch/v1"
         case "EndpointSlice": return "discovery.k8s.io/v1"
         case "NetworkPolicy", "ServiceCIDR": return "networking.k8s.io/v1"
-        case "Host", "Underlay": return "podnet.dev/v1alpha1"
+        case "Host", "Underlay", "Fault", "Scenario": return "podnet.dev/v1alpha1"
         default: return nil
         }
     }

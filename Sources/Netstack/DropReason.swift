@@ -50,6 +50,12 @@ public enum DropReason: String, Hashable, Sendable, CaseIterable, BitwiseCopyabl
     case vxlanLoop = "RECURSION_LIMIT"
     /// The connection table is full.
     case connectionTableFull = "CONNTRACK_TABLE_FULL"
+    /// A queue lost it, or had no room (netem).
+    case queueDrop = "QDISC_DROP"
+    /// A filter on the link (tc) dropped what came in.
+    case ingressFilter = "TC_INGRESS"
+    /// A filter on the link (tc) dropped what was to leave.
+    case egressFilter = "TC_EGRESS"
     /// Lost on the underlay: loss, partition, or a port nobody is behind.
     case underlay = "UNDERLAY"
     /// Forwarding is off (`net.ipv4.ip_forward` 0).
@@ -88,6 +94,9 @@ public enum DropReason: String, Hashable, Sendable, CaseIterable, BitwiseCopyabl
         case .vxlanNoRemote: "no forwarding entry names the peer behind the inner MAC"
         case .vxlanLoop: "the route to the VXLAN peer leads into the tunnel itself"
         case .connectionTableFull: "the connection tracking table is full"
+        case .queueDrop: "the link's queue lost it"
+        case .ingressFilter: "a filter on the link dropped it on the way in"
+        case .egressFilter: "a filter on the link dropped it on the way out"
         case .underlay: "it was lost on the underlay"
         case .forwardingDisabled: "forwarding is off (ip_forward 0)"
         case .fragmentReassembly: "its fragments could not be put together"

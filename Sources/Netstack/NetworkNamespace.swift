@@ -93,7 +93,56 @@ public struct NetworkNamespace: Sendable {
 
     public func link(named name: String) -> Link? { links.first { $0.name == name } }
 
-    public mutating func setLink(_ link: LinkID, up isUp: Bool) { links[link.index].isUp = isUp }
+    public mutating func setLink(_ link: LinkID, up isUp: Bool) {
+        links[link.index].isUp = isUp
+        updateBridgeCarrier(of: link)
+    }
+
+    /// Changes a link's MTU (`ip link set ... mtu`). A bridge goes with the least of its ports (br_mtu_auto_adjust).
+    public mutating func setMTU(_ mtu: Int, of link: LinkID) {
+        links[link.index].mtu = mtu
+        guard let bridge = links[link.index].bridge, case .bridge(let number) = links[bridge.index].kind else { return }
+        links[bridge.index].mtu = bridges[number].ports.map { links[$0.index].mtu }.min() ?? mtu
+    }
+
+    /// `bridge link set dev PORT hairpin on|off`.
+    public mutating func setHairpin(_ port: LinkID, _ isOn: Bool) { links[port.index].isHairpin = isOn }
+
+    /// Whether something is at the other end.
+    public mutating func setCarrier(_ link: LinkID, _ isThere: Bool) {
+        links[link.index].hasCarrier = isThere
+        updateBridgeCarrier(of: link)
+    }
+
+    /// A bridge has carrier while one of its ports is running.
+    private mutating func updateBridgeCarrier(of port: LinkID) {
+        guard let bridge = links[port.index].bridge, case .bridge(let number) = links[bridge.index].kind else { return }
+        links[bridge.index].hasCarrier = bridges[number].ports.contains { links[$0.index].isRunning }
+    }
+
+    /// Puts back what is configured, as `original` has it, and leaves alone what packets have done: connections,
+    /// sockets, learned neighbors and addresses.
+    public mutating func restoreConfiguration(of original: NetworkNamespace) {
+        for (number, link) in original.links.enumerated() where links.indices.contains(number) {
+            links[number].mtu = link.mtu
+            links[number].isUp = link.isUp
+            links[number].hasCarrier = link.hasCarrier
+            links[number].isHairpin = link.isHairpin
+            links[number].trafficControl = link.trafficControl
+        }
+        for (number, tunnel) in original.tunnels.enumerated() where tunnels.indices.contains(number) {
+            tunnels[number].forwardingDatabase = tunnel.forwardingDatabase
+        }
+        mainTable = original.mainTable
+        for neighbor in original.neighbors.entries where neighbor.state == .permanent {
+            neighbors.setPermanent(neighbor.address, neighbor.lladdr, on: neighbor.link)
+        }
+        sysctls = original.sysctls
+        for chain in original.ruleset[.filter].chains {
+            guard let policy = chain.policy, policy != ruleset[.filter][chain.name]?.policy else { continue }
+            setPolicy(policy, of: chain.name)
+        }
+    }
 
     public mutating func setLink(_ link: LinkID, promiscuous isPromiscuous: Bool) {
         links[link.index].isPromiscuous = isPromiscuous
@@ -161,6 +210,12 @@ public struct NetworkNamespace: Sendable {
         tunnels[number].forwardingDatabase[address] = remote
     }
 
+    /// `bridge fdb del MAC dev VXLAN`.
+    public mutating func removeForwardingEntry(_ address: MACAddress, on link: LinkID) {
+        guard case .vxlan(let number) = links[link.index].kind else { preconditionFailure("not a VXLAN device") }
+        tunnels[number].forwardingDatabase[address] = nil
+    }
+
     // MARK: rules
 
     /// Replaces all rules, as iptables-restore or ip6tables-restore does. What rules made from `shared` left as it was
@@ -178,6 +233,14 @@ public struct NetworkNamespace: Sendable {
             compiledRulesIPv6 = CompiledRuleset(compiling: ruleset, for: .ip6tables, madeFrom: shared)
             ruleMemoryIPv6.forgetRules()
         }
+    }
+
+    /// `iptables -P CHAIN POLICY` of the filter table.
+    public mutating func setPolicy(_ policy: ChainPolicy, of chain: String) {
+        guard let hook = Hook.allCases.first(where: { $0.chainName == chain }) else { return }
+        var changed = ruleset
+        changed[.filter].setPolicy(policy, of: hook)
+        setRuleset(changed)
     }
 
     /// The rules a reference points into.

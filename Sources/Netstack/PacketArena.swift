@@ -66,7 +66,8 @@ public struct Packet: BitwiseCopyable, Sendable {
     /// Made on this host, not received.
     var isLocal = false
     /// A hash drawn by the sending socket, or made from addresses and ports on the way into a tunnel (skb->hash with
-    /// l4_hash): it chooses the VXLAN source port, and stays with the packet from namespace to namespace. 0 until then.
+    /// l4_hash): it chooses the VXLAN source port, and stays with the packet from namespace to namespace. 0 until
+    /// then.
     var flowHash: UInt32 = 0
     /// May be fragmented here although it says DF: its socket sets DF to learn the path's MTU, not to forbid
     /// fragments, or it was joined from fragments that said so (skb->ignore_df).
@@ -83,6 +84,11 @@ public struct Packet: BitwiseCopyable, Sendable {
     /// Its socket has just heard from the peer, which proves every next hop on the way. No change of namespace clears
     /// that (dst_pending_confirm).
     var provesNextHop = false
+    /// It went out of a tunnel's device and came back in without having been a datagram (vxlan_encap_bypass).
+    var isLoopedBack = false
+    /// A fault touched its octets, so that its checksums must be looked at (not CHECKSUM_UNNECESSARY). It stays so from
+    /// machine to machine.
+    var isSuspect = false
 
     /// What `skb_scrub_packet` clears when a frame changes namespace.
     mutating func scrub() {
@@ -206,6 +212,10 @@ public struct PacketArena: ~Copyable {
 
     func load32(_ packet: Packet, _ offset: Int) -> UInt32 {
         UInt32(bigEndian: UnsafeRawPointer(pointer(packet, offset, 4)).loadUnaligned(as: UInt32.self))
+    }
+
+    mutating func flip(bit: Int, ofOctet octet: Int, in packet: Packet) {
+        pointer(packet, octet, 1).pointee ^= 1 << UInt8(bit & 7)
     }
 
     func store16(_ value: UInt16, _ packet: Packet, _ offset: Int) {

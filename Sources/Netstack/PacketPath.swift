@@ -38,12 +38,18 @@ extension NetworkNamespace {
             drop(packet, .unhandledProtocol, &context)
             return
         }
+        guard packet.length <= links[link.index].longestFrame else {
+            drop(packet, .packetTooBig, &context)
+            return
+        }
         var packet = packet
         tap(packet, on: link, .ingress, &context)
+        if links[link.index].isControlled, isFiltered(packet, on: link, .ingress, &context) { return }
         if let bridge = links[link.index].bridge {
             bridgeInput(packet, port: link, bridge: bridge, &context)
         } else {
-            packet.type = frameType(packet, for: link, context)
+            packet.type = packet.isLoopedBack ? .host : frameType(packet, for: link, context)
+            packet.isLoopedBack = false
             protocolInput(packet, on: link, &context)
         }
     }
@@ -249,13 +255,22 @@ extension NetworkNamespace {
 
     // MARK: to a link
 
-    /// dev_queue_xmit: the tap sees the frame, then the device takes it.
+    /// dev_queue_xmit: traffic control, if there is any, then the device.
     mutating func transmit(_ packet: Packet, on link: LinkID, _ context: inout PathContext) {
-        var packet = packet
-        guard links[link.index].isUp else {
+        guard links[link.index].isRunning else {
             drop(packet, .deviceNotReady, &context)
             return
         }
+        if links[link.index].isControlled {
+            controlledTransmit(packet, on: link, &context)
+        } else {
+            hardTransmit(packet, on: link, &context)
+        }
+    }
+
+    /// dev_hard_start_xmit: the tap sees the frame, then the device takes it.
+    mutating func hardTransmit(_ packet: Packet, on link: LinkID, _ context: inout PathContext) {
+        var packet = packet
         if !links[link.index].isLoopback { packet.lacksChecksum = false }
         tap(packet, on: link, .egress, &context)
         switch links[link.index].kind {

@@ -11,6 +11,8 @@ package struct Transmission: BitwiseCopyable, Sendable {
     package var link: LinkID
     /// The veth peer; nil when the underlay carries the frame.
     package var peer: LinkPeer?
+    /// It waits in the link's queue, and the device has not had it yet.
+    package var isQueued = false
 }
 
 /// The other end of a veth pair.
@@ -28,10 +30,16 @@ public struct LinkPeer: Hashable, Sendable, BitwiseCopyable {
 package enum Timer: Hashable, Sendable, BitwiseCopyable {
     /// A neighbor entry's next step (retransmit, delay, probe, failure).
     case neighbor(LinkID, IPAddress, generation: UInt32)
-    /// Retransmission of what a TCP socket has sent and nobody acknowledged.
-    case retransmission(SocketID, generation: UInt32)
+    /// Retransmission and probes of what a TCP socket has sent and nobody acknowledged.
+    case transport(SocketID)
+    /// An application that writes to a TCP socket goes on.
+    case writing(SocketID)
+    /// An application reads what a TCP socket has for it.
+    case reading(SocketID)
     /// An acknowledgment a TCP socket owes.
-    case delayedAcknowledgment(SocketID, generation: UInt32)
+    case delayedAcknowledgment(SocketID)
+    /// A TCP connection may have been idle for long.
+    case keepalive(SocketID)
     /// The end of TIME-WAIT.
     case timeWait(SocketID, generation: UInt32)
 }
@@ -51,6 +59,8 @@ package struct SocketEvent: Sendable {
         /// A listener made `socket` for a new connection; its application is the listener's.
         case accepted(listener: SocketID)
         case received([UInt8])
+        /// What was sent has been taken: a blocking write returns.
+        case written
         /// A datagram with its sender.
         case datagram([UInt8], from: SocketAddress, to: IPAddress)
         /// The peer sent FIN.
@@ -65,8 +75,9 @@ package struct SocketEvent: Sendable {
     package var namespace: NamespaceID
     package var socket: SocketID
     package var kind: Kind
-    /// The packet that brought the news; 0 when a timer did.
+    /// The packet that brought the news, and when it came; 0 when a timer did.
     package var packet: UInt32
+    package var time: Nanoseconds
 }
 
 /// What `errno` an application sees.
@@ -220,16 +231,40 @@ public struct PathContext: ~Copyable {
         arena.free(packet)
     }
 
-    mutating func schedule(_ timer: Timer, in namespace: NamespaceID, after delay: Nanoseconds) {
+    @discardableResult
+    mutating func schedule(_ timer: Timer, in namespace: NamespaceID, after delay: Nanoseconds) -> Nanoseconds {
         let time = TimerWheel.expiry(now: now, delay: delay)
+        schedule(timer, in: namespace, at: time)
+        return time
+    }
+
+    mutating func schedule(_ timer: Timer, in namespace: NamespaceID, at time: Nanoseconds) {
         timers.append(ScheduledTimer(time: time, namespace: namespace, timer: timer))
     }
 
     // MARK: what the wire between machines needs
 
-    /// Ends a frame the underlay lost.
-    package mutating func lose(_ packet: Packet, in namespace: NamespaceID) {
-        drop(packet, .underlay, in: namespace)
+    /// Ends a frame that was lost between machines, or in a link's queue.
+    package mutating func lose(_ packet: Packet, _ reason: DropReason = .underlay, in namespace: NamespaceID) {
+        drop(packet, reason, in: namespace)
+    }
+
+    /// Notes what a fault did to a packet.
+    package mutating func note(
+        _ action: PathEvent.FaultAction, of fault: Int32, on packet: Packet, in namespace: NamespaceID
+    ) {
+        record(.fault(fault, action), packet, in: namespace)
+    }
+
+    /// Turns over one bit of a frame.
+    package mutating func flip(bit: Int, ofOctet octet: Int, in packet: inout Packet) {
+        arena.flip(bit: bit, ofOctet: octet, in: packet)
+        packet.isSuspect = true
+    }
+
+    /// Whether a selection takes in the frame.
+    package func selects(_ selector: TrafficSelector, _ packet: Packet) -> Bool {
+        arena.selects(selector, packet)
     }
 
     /// A second copy for another port of a switch.
@@ -258,7 +293,10 @@ public struct PathContext: ~Copyable {
     /// What applications cause by what they do next; 0 for their own accord.
     package mutating func actBecause(of packet: UInt32) { cause = packet }
 
-    mutating func notify(_ socket: SocketID, in namespace: NamespaceID, _ kind: SocketEvent.Kind) {
-        socketEvents.append(SocketEvent(namespace: namespace, socket: socket, kind: kind, packet: cause))
+    mutating func notify(
+        _ socket: SocketID, in namespace: NamespaceID, _ kind: SocketEvent.Kind, at time: Nanoseconds? = nil
+    ) {
+        socketEvents.append(
+            SocketEvent(namespace: namespace, socket: socket, kind: kind, packet: cause, time: time ?? now))
     }
 }

@@ -85,6 +85,25 @@ public struct PathEvent: Sendable, BitwiseCopyable {
         case rewrite
     }
 
+    /// What a fault did to a packet.
+    public enum FaultAction: Hashable, Sendable, BitwiseCopyable {
+        case lost
+        /// The queue was full.
+        case overLimit
+        /// By that many nanoseconds.
+        case delayed(Int64)
+        /// It overtook those that are delayed.
+        case sentAhead
+        case duplicated
+        /// One bit was turned over, in that octet of the frame.
+        case corrupted(octet: Int)
+        case filtered
+        /// It was to cross a partition.
+        case cut
+        /// It leaves with the checksum nobody filled in.
+        case checksumLeft
+    }
+
     public enum Kind: Sendable, BitwiseCopyable {
         /// The namespace made this packet, because of `parent` (0: of its own accord, by an application).
         case originated(parent: UInt32, isRetransmission: Bool)
@@ -110,6 +129,8 @@ public struct PathEvent: Sendable, BitwiseCopyable {
         case bridged(bridge: LinkID, egress: LinkID)
         case flooded(bridge: LinkID)
         case fragmented(count: UInt16, mtu: UInt16)
+        /// A fault acted on it. `fault` is its number in the simulation.
+        case fault(Int32, FaultAction)
         /// A local socket or protocol took it.
         case delivered
         /// It did its work (ARP, ICMP errors for a socket) and ended.

@@ -8,7 +8,8 @@ extension Simulator {
     /// Starts a flow and runs until it has ended and everything it set off has settled. Returns what became of it.
     public mutating func run(_ request: FlowRequest) -> FlowReport {
         let flow = start(request)
-        runUntilQuiet(limit: request.timeout + 120_000_000_000)
+        let patience = (request.timeout + request.interval).multipliedReportingOverflow(by: Int64(request.requests))
+        runUntilQuiet(limit: (patience.overflow ? Int64.max / 4 : patience.partialValue) + 120_000_000_000)
         flows[flow].events = flows[flow].events.lowerBound..<context.recording.events.count
         return flows[flow]
     }
@@ -25,9 +26,10 @@ extension Simulator {
         do throws(SocketError) {
             let socket = try open(request)
             flows[flow].socket = socket
+            flows[flow].asked = 1
             applications[ApplicationSocket(namespace: request.source, socket: socket)] = .client(flow: flow)
             flows[flow].local = withNamespace(request.source) { namespace, _ in namespace.localEnd(of: socket) }
-            queue.schedule(.giveUp(flow: flow), at: context.now + request.timeout)
+            queue.schedule(.giveUp(flow: flow, request: 1), at: context.now + request.timeout)
         } catch {
             finish(flow, .failed(error))
         }
@@ -40,7 +42,8 @@ extension Simulator {
         case (.tcp, let port?):
             let target = SocketAddress(request.destination, port)
             return try withNamespace(source) { (namespace, context) throws(SocketError) in
-                try namespace.connectTCP(to: target, timeToLive: request.timeToLive, &context)
+                try namespace.connectTCP(
+                    to: target, timeToLive: request.timeToLive, sendsKeepalives: request.sendsKeepalives, &context)
             }
         case (.udp, let port?):
             let target = SocketAddress(request.destination, port)
@@ -51,16 +54,19 @@ extension Simulator {
             }
         default:
             return try withNamespace(source) { (namespace, context) throws(SocketError) in
-                try namespace.ping(request.destination, timeToLive: request.timeToLive, &context)
+                try namespace.ping(
+                    request.destination, octets: request.requestOctets, timeToLive: request.timeToLive, &context)
             }
         }
     }
 
-    private mutating func finish(_ flow: Int, _ outcome: FlowOutcome, by packet: UInt32 = 0) {
+    private mutating func finish(
+        _ flow: Int, _ outcome: FlowOutcome, at time: Nanoseconds? = nil, by packet: UInt32 = 0
+    ) {
         guard flows[flow].outcome == nil else { return }
         flows[flow].outcome = outcome
         flows[flow].answer = packet
-        flows[flow].finished = context.now
+        flows[flow].finished = time ?? context.now
         openFlows -= 1
     }
 
@@ -82,34 +88,32 @@ extension Simulator {
             let label = withNamespace(event.namespace) { namespace, _ in namespace.label(of: listener) }
             let own = answers[ApplicationSocket(namespace: event.namespace, socket: listener)]
             applications[key] = .httpConnection(
-                answer: own ?? HTTP.response(name: label), request: [], hasAnswered: false)
+                HTTPConnection(answer: own.map { .always($0) } ?? .server(name: label)))
         case .datagram(let payload, let sender, let own):
             datagramArrived(payload, from: sender, to: own, event, key)
         default:
             switch applications[key] {
-            case .httpConnection(let answer, let request, let hasAnswered):
-                serve(event, key, answer: answer, request: request, hasAnswered: hasAnswered)
+            case .httpConnection(let connection): serve(event, key, connection)
             case .client(let flow): clientNews(event, flow: flow)
             case nil: break
             }
         }
     }
 
-    private mutating func serve(
-        _ event: SocketEvent, _ key: ApplicationSocket, answer: [UInt8], request: [UInt8], hasAnswered: Bool
-    ) {
+    private mutating func serve(_ event: SocketEvent, _ key: ApplicationSocket, _ connection: HTTPConnection) {
         switch event.kind {
         case .received(let octets):
-            // A request line and headers need no more room than this.
-            let read = Array((request + octets).suffix(65_536))
-            let isComplete = HTTP.isComplete(read) && !hasAnswered
-            applications[key] = .httpConnection(
-                answer: answer, request: read, hasAnswered: hasAnswered || isComplete)
+            var connection = connection
+            let isComplete = connection.read(octets)
+            applications[key] = .httpConnection(connection)
             guard isComplete else { return }
             schedule(
                 .respond(event.namespace, event.socket, cause: event.packet), after: ApplicationDelay.response)
+        case .written:
+            guard let cause = connection.closesBecauseOf else { return }
+            schedule(.close(event.namespace, event.socket, cause: cause), after: ApplicationDelay.close)
         case .endOfStream:
-            schedule(.close(event.namespace, event.socket, cause: event.packet), after: ApplicationDelay.close)
+            schedule(.close(event.namespace, event.socket, cause: event.packet), after: ApplicationDelay.serverClose)
         case .failed: applications[key] = nil
         default: break
         }
@@ -121,7 +125,7 @@ extension Simulator {
     ) {
         if case .client(let flow) = applications[key] {
             flows[flow].response = payload
-            finish(flow, .answered, by: event.packet)
+            answered(flow, by: event)
             return
         }
         schedule(
@@ -139,16 +143,69 @@ extension Simulator {
             finish(flow, .answered, by: event.packet)
             schedule(.close(event.namespace, event.socket, cause: event.packet), after: ApplicationDelay.clientClose)
         case .connected:
-            let octets = HTTP.request(host: flows[flow].request.host)
-            schedule(
-                .request(event.namespace, event.socket, octets, cause: event.packet), after: ApplicationDelay.request)
-        case .received(let octets): flows[flow].response += octets
+            schedule(.request(flow: flow, event.socket, cause: event.packet), after: ApplicationDelay.request)
+        case .received(let octets):
+            flows[flow].response += octets
+            let isLast = flows[flow].asked == flows[flow].request.requests
+            if !isLast, HTTP.isComplete(flows[flow].response) { answered(flow, by: event) }
         case .endOfStream:
-            finish(flow, .answered)
+            if flows[flow].asked == flows[flow].request.requests {
+                answered(flow, by: event)
+            } else {
+                finish(flow, .failed(.connectionReset))
+            }
             schedule(.close(event.namespace, event.socket, cause: event.packet), after: ApplicationDelay.clientClose)
-        case .echoReply: finish(flow, .answered, by: event.packet)
+        case .echoReply: answered(flow, by: event)
         case .failed(let error): finish(flow, .failed(error), by: event.packet)
         default: break
+        }
+    }
+
+    /// The client has its answer: it asks again after a pause, or is done.
+    private mutating func answered(_ flow: Int, by event: SocketEvent) {
+        guard flows[flow].outcome == nil, flows[flow].answered < flows[flow].asked else { return }
+        flows[flow].answered += 1
+        if flows[flow].asked == flows[flow].request.requests {
+            finish(flow, .answered, at: event.time, by: event.packet)
+        } else {
+            schedule(.ask(flow: flow), after: flows[flow].request.interval)
+        }
+    }
+
+    private mutating func sendRequest(_ flow: Int, _ socket: SocketID, because packet: UInt32) {
+        let request = flows[flow].request
+        let octets = HTTP.request(
+            host: request.host, body: request.requestOctets, response: request.responseOctets,
+            keepsOpen: flows[flow].asked < request.requests)
+        context.actBecause(of: packet)
+        withNamespace(request.source) { namespace, context in namespace.send(socket, octets, &context) }
+    }
+
+    private mutating func askAgain(_ flow: Int) {
+        guard flows[flow].outcome == nil, let socket = flows[flow].socket else { return }
+        let request = flows[flow].request
+        flows[flow].asked += 1
+        let number = flows[flow].asked
+        queue.schedule(.giveUp(flow: flow, request: number), at: context.now + request.timeout)
+        context.actBecause(of: 0)
+        do throws(SocketError) {
+            switch request.protocol {
+            case .tcp:
+                flows[flow].response = []
+                sendRequest(flow, socket, because: 0)
+            case .udp:
+                try withNamespace(request.source) { (namespace, context) throws(SocketError) in
+                    try namespace.sendDatagram(socket, request.payload, &context)
+                }
+            default:
+                try withNamespace(request.source) { (namespace, context) throws(SocketError) in
+                    try namespace.pingAgain(
+                        socket, request.destination, sequence: UInt16(truncatingIfNeeded: number),
+                        octets: request.requestOctets, timeToLive: request.timeToLive, &context)
+                }
+            }
+        } catch {
+            finish(flow, .failed(error))
         }
     }
 
@@ -160,19 +217,20 @@ extension Simulator {
 
     mutating func applicationTimer(_ timer: ApplicationTimer) {
         switch timer {
-        case .request(let id, let socket, let octets, let cause):
-            context.actBecause(of: cause)
-            withNamespace(id) { namespace, context in
-                namespace.send(socket, octets, &context)
-            }
+        case .request(let flow, let socket, let cause):
+            guard flows[flow].outcome == nil else { return }
+            sendRequest(flow, socket, because: cause)
         case .respond(let id, let socket, let cause):
             let key = ApplicationSocket(namespace: id, socket: socket)
-            guard case .httpConnection(let answer, _, _) = applications[key] else { return }
+            guard case .httpConnection(var connection) = applications[key] else { return }
+            let (answer, keepsOpen) = connection.takeAnswer()
+            connection.closesBecauseOf = keepsOpen ? nil : cause
+            applications[key] = .httpConnection(connection)
             context.actBecause(of: cause)
             withNamespace(id) { namespace, context in
                 namespace.send(socket, answer, &context)
             }
-            schedule(.close(id, socket, cause: cause), after: ApplicationDelay.close)
+        case .ask(let flow): askAgain(flow)
         case .close(let id, let socket, let cause):
             context.actBecause(of: cause)
             withNamespace(id) { namespace, context in namespace.close(socket, &context) }
@@ -187,8 +245,10 @@ extension Simulator {
     }
 
     /// The client stops waiting and closes its socket without a word.
-    mutating func giveUp(flow: Int) {
-        guard flows[flow].outcome == nil, let socket = flows[flow].socket else { return }
+    mutating func giveUp(flow: Int, request: Int) {
+        guard flows[flow].outcome == nil, flows[flow].answered < request, let socket = flows[flow].socket else {
+            return
+        }
         let source = flows[flow].request.source
         finish(flow, .timedOut)
         withNamespace(source) { namespace, _ in namespace.abandon(socket) }

@@ -10,6 +10,8 @@ public struct Cluster: Sendable {
     public let warnings: [ObjectWarning]
     /// Rules of real nodes, by node.
     var dumps: [String: [RulesDump]] = [:]
+    /// What is wrong on purpose.
+    private(set) var faults = FaultPlan()
 
     /// Lets the controllers work on what the user gave until nothing changes. The seed decides names, addresses and
     /// ports nobody chose, `proxyMode` replaces the kube-proxy mode of the configuration. Throws when the input
@@ -27,6 +29,8 @@ public struct Cluster: Sendable {
             + (objects.kubeProxyConfiguration?.mode == .ipvs ? [IPVSProxy.device] : [])
         warnings += try NodeNetwork.checkSettings(
             objects.nodes, devices: devices, underlay: objects.underlay ?? Underlay())
+        try NodeNetwork.checkKernels(objects.nodes)
+        try NodeNetwork.checkKernels(objects.hosts)
         if let flannel = objects.flannelConfiguration, let warning = FlannelDaemon.warning(about: flannel) {
             warnings.append(warning)
         }
@@ -35,5 +39,6 @@ public struct Cluster: Sendable {
         PodStatuses.markRunning(&objects)
         EndpointSlices.reconcile(&objects, seed: seed)
         self.objects = objects
+        faults = try FaultPlan(self, seed: seed)
     }
 }

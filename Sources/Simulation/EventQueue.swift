@@ -11,8 +11,12 @@ enum SimulationEvent: Sendable {
     case timer(NamespaceID, Netstack.Timer)
     case arrival(Packet, NamespaceID, LinkID)
     case application(ApplicationTimer)
-    /// A client's patience ends, unless its flow has ended before.
-    case giveUp(flow: Int)
+    /// A client's patience ends, unless its request was answered before.
+    case giveUp(flow: Int, request: Int)
+    /// A frame has waited long enough in the queue of a link; `serial` is the queue's.
+    case departure(Packet, NamespaceID, LinkID, serial: Int)
+    /// A fault begins or ends: its place among the plan's events.
+    case fault(Int)
 }
 
 /// Events in order of time.
@@ -38,8 +42,11 @@ struct EventQueue: Sendable {
     /// Application timers in the heap.
     private(set) var applicationTimers = 0
 
+    /// Frames in the heap: those faults hold back.
+    private var framesHeld = 0
+
     var isEmpty: Bool { heap.isEmpty && lane.isEmpty }
-    var framesUnderWay: Int { lane.count }
+    var framesUnderWay: Int { lane.count + framesHeld }
 
     mutating func schedule(_ event: SimulationEvent, at time: Nanoseconds) {
         sequence += 1
@@ -47,7 +54,8 @@ struct EventQueue: Sendable {
         switch event {
         case .application: applicationTimers += 1
         case .timer: order = -sequence
-        case .arrival, .giveUp: break
+        case .arrival, .departure: framesHeld += 1
+        case .giveUp, .fault: break
         }
         heap.insert(Entry(time: time, order: order, event: event))
     }
@@ -58,6 +66,9 @@ struct EventQueue: Sendable {
         precondition(lane.last.map { $0.time <= time } ?? true, "a lane runs in order")
         lane.append(Entry(time: time, order: sequence, event: event))
     }
+
+    /// Whether a frame that arrives then may go behind the lane.
+    func laneTakes(_ time: Nanoseconds) -> Bool { lane.last.map { $0.time <= time } ?? true }
 
     var nextTime: Nanoseconds? {
         switch (heap.min, lane.first) {
@@ -75,10 +86,14 @@ struct EventQueue: Sendable {
             lane.removeFirst()
         } else if let first = heap.popMin() {
             entry = first
+            switch first.event {
+            case .application: applicationTimers -= 1
+            case .arrival, .departure: framesHeld -= 1
+            case .timer, .giveUp, .fault: break
+            }
         } else {
             return nil
         }
-        if case .application = entry.event { applicationTimers -= 1 }
         return (entry.time, entry.event)
     }
 

@@ -1,5 +1,5 @@
-// A flow: one client asks one thing of one address and hears an answer, an error or nothing.
-// One request and one response; connections that are kept open are not modelled.
+// A flow: one client asks one address once or several times, and hears answers, an error or nothing. TCP requests go
+// over one connection, UDP and ICMP ones come from one socket.
 
 public import Addressing
 public import Netstack
@@ -21,6 +21,19 @@ public struct FlowRequest: Sendable {
     var isProbe = false
     /// What a UDP client sends.
     public var payload = Array("podnet\n".utf8)
+    /// Octets of the request's body (TCP), of the datagram (UDP) or behind the ICMP header; nil for what clients
+    /// usually send.
+    public var requestOctets: Int? {
+        didSet { if let requestOctets { payload = HTTP.letters(requestOctets) } }
+    }
+    /// Octets of the answer's body an HTTP client asks for; nil for the server's name.
+    public var responseOctets: Int?
+    /// How often the client asks.
+    public var requests = 1
+    /// From an answer to the next request.
+    public var interval: Nanoseconds = 1_000_000_000
+    /// The client's TCP socket has SO_KEEPALIVE.
+    public var sendsKeepalives = false
 
     /// Four seconds: long enough for three retransmissions of a SYN.
     public static let defaultTimeout: Nanoseconds = 4_000_000_000
@@ -53,8 +66,11 @@ public struct FlowReport: Sendable {
     public internal(set) var outcome: FlowOutcome?
     /// The client's own end; nil when not even a socket could be had.
     public internal(set) var local: SocketAddress?
-    /// The octets of the answer.
+    /// The octets of the last answer.
     public internal(set) var response: [UInt8] = []
+    /// Requests sent, and answers heard.
+    public internal(set) var asked = 0
+    public internal(set) var answered = 0
     public internal(set) var started: Nanoseconds = 0
     public internal(set) var finished: Nanoseconds = 0
     /// The packet that ended it; 0 when none did.

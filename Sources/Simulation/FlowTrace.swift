@@ -13,6 +13,15 @@ public struct FlowPacket: Hashable, Sendable {
     public let headers: HeaderSummary
     public let isRetransmission: Bool
     public let disposition: Disposition
+    /// The fault that made it end, as far as one did.
+    public let fault: String?
+}
+
+/// A fault that acted while a flow was on its way.
+public struct FlowFault: Hashable, Sendable {
+    public let name: String
+    /// The fault as one line.
+    public let text: String
 }
 
 /// Everything a trace shows of a flow.
@@ -24,6 +33,8 @@ public struct FlowTrace: Sendable {
     public let reply: PacketTrace?
     /// All IP packets of the flow, in order of sending.
     public let packets: [FlowPacket]
+    /// What was wrong on purpose while the flow was on its way, in the order it began.
+    public let faults: [FlowFault]
 
     /// The address the server saw the request come from.
     public var seenSource: SocketAddress? {
@@ -52,6 +63,12 @@ public struct FlowTrace: Sendable {
         return String(decoding: octets.last == 10 ? octets.dropLast() : octets[...], as: UTF8.self)
     }
 
+    /// How many octets the answer's body has.
+    public var responseLength: Int {
+        guard report.request.protocol == .tcp else { return report.response.count }
+        return report.response.count - (HTTP.headLength(report.response) ?? report.response.count)
+    }
+
     /// Retransmissions of the first packet.
     public var retransmissions: [FlowPacket] { packets.filter(\.isRetransmission) }
 }
@@ -63,7 +80,14 @@ extension Simulator {
         let events = eventsByPacket(report.events)
         let packets = packets(of: report, events)
         let client = name(of: request.source)
-        let first = packets.first { $0.sender == client }
+        // Of a request that was sent again and answered, the one that got through.
+        let arrived = packets.first { packet in
+            guard report.outcome == .answered, packet.sender == client, case .delivered = packet.disposition else {
+                return false
+            }
+            return true
+        }
+        let first = arrived ?? packets.first { $0.sender == client }
         let request = first.map { trace(of: $0.packet, events[$0.packet] ?? [], at: nil) }
         let reply = packets.first { packet in
             packet.packet != first?.packet && answers(packet, first, seenBy: request?.last, client)
@@ -71,7 +95,10 @@ extension Simulator {
         return FlowTrace(
             report: report, request: request,
             reply: reply.map { trace(of: $0.packet, events[$0.packet] ?? [], at: nil) },
-            packets: packets)
+            packets: packets,
+            faults: faults.plan.acting(from: report.started, to: report.finished).map {
+                FlowFault(name: $0.name, text: $0.text)
+            })
     }
 
     /// The answer is the first packet another end made because of the request, or the client itself: about it (a local
@@ -108,10 +135,10 @@ extension Simulator {
             guard let origin = origins[packet], let summary = headers[packet] ?? unsent(report, origin.sender),
                 !summary.findsNeighbors
             else { return nil }
+            let trace = trace(of: packet, events[packet] ?? [], at: nil, withSteps: false)
             return FlowPacket(
                 packet: packet, time: origin.time, sender: name(of: origin.sender), headers: summary,
-                isRetransmission: origin.isRetransmission,
-                disposition: trace(of: packet, events[packet] ?? [], at: nil, withSteps: false).disposition)
+                isRetransmission: origin.isRetransmission, disposition: trace.disposition, fault: trace.fault)
         }
     }
 

@@ -199,7 +199,8 @@ extension Simulator {
     private mutating func serveHealth(_ services: [ServiceHealth], in namespace: inout NetworkNamespace) {
         for health in services {
             let answer = HTTP.response(
-                health.isServing ? "200 OK" : "503 Service Unavailable", headers: health.headers, body: health.body)
+                health.isServing ? "200 OK" : "503 Service Unavailable", headers: health.headers,
+                body: Array(health.body.utf8))
             for address in health.addresses ?? [.any(.ipv4)] {
                 let listener = namespace.listenTCP(port: health.port, address: address, label: "kube-proxy")
                 answers[ApplicationSocket(namespace: namespace.id, socket: listener)] = answer
@@ -207,7 +208,7 @@ extension Simulator {
         }
     }
 
-    private func lease(of node: Node) -> FlannelLease? {
+    func lease(of node: Node) -> FlannelLease? {
         FlannelDaemon.lease(
             of: node, vtepMAC: hardwareAddress("\(node.name)/flannel"),
             ipv6VTEPMAC: hardwareAddress("\(node.name)/flannel-v6"))
@@ -233,6 +234,7 @@ extension Simulator {
                 let address = pod.status.podIPs.first(where: { $0.family == .ipv4 })
             else { continue }
             var namespace = NetworkNamespace(id: id, name: pod.key.description)
+            NodeNetwork.applyKernel(of: object, toPod: &namespace)
             var names = SeededGenerator(seed: seed).stream("veth \(pod.key)")
             let hostName = "veth" + hexadecimal(UInt32(truncatingIfNeeded: names.next()))
             plugin.add(
@@ -265,6 +267,7 @@ extension Simulator {
             return namespace
         }
         guard let host = cluster.objects.hosts["", name] else { return namespace }
+        NodeNetwork.kernel(of: host.metadata)?.apply(to: &namespace.sysctls)
         for address in host.addresses {
             namespace.addAddress(address, to: link, broadcast: address.prefix.last.ipv4)
         }

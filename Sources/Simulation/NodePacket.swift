@@ -123,8 +123,10 @@ extension Simulator {
             // What leaves by loopback comes back; everything else is out of the node.
             while let next = world.transmissions.first {
                 world.transmissions.removeFirst()
-                if next.peer?.namespace == id, next.peer?.link == LinkID(0) {
-                    copy.receive(next.packet, on: LinkID(0), &world)
+                if next.isQueued {
+                    copy.dequeue(next.packet, on: next.link, &world)
+                } else if let peer = next.peer, peer.namespace == id {
+                    copy.receive(next.packet, on: peer.link, &world)
                 }
             }
             branches.append(branch(of: sent, packet, world.recording.events, world.choices.made, in: copy))

@@ -122,7 +122,8 @@ extension Simulator {
         guard let flannel = cluster.objects.flannelConfiguration, !flannel.enableNFTables else { return }
         for range in flannelRanges(of: node) where range.network.family == family {
             FlannelRules.install(
-                network: range.network, subnet: range.subnet, masquerades: flannel.ipMasq, into: &ruleset)
+                network: range.network, subnet: range.subnet, masquerades: flannel.ipMasq,
+                forwards: flannel.forwardRules, into: &ruleset)
         }
     }
 

@@ -41,6 +41,8 @@ public enum TraceStep: Hashable, Sendable {
     case bridged(bridge: String, egress: String)
     case flooded(bridge: String)
     case fragmented(count: Int, mtu: Int)
+    /// A fault acted on the packet.
+    case fault(name: String, PathEvent.FaultAction)
 }
 
 /// A place where the packet was seen.
@@ -77,6 +79,8 @@ public struct PacketTrace: Hashable, Sendable {
     public let packet: UInt32
     public internal(set) var hops: [TraceHop]
     public internal(set) var disposition: Disposition
+    /// The fault that made it end, as far as one did.
+    public internal(set) var fault: String?
 
     /// The headers as they were first and last seen.
     public var first: HeaderSummary? { hops.lazy.compactMap(\.headers).first }
@@ -130,6 +134,9 @@ extension Simulator {
     ) -> PacketTrace {
         var hops: [TraceHop] = []
         var ending: Disposition?
+        var stray: (ending: Disposition, fault: String?)?
+        var faults = FaultBlame(self.faults.plan)
+        var fault: String?
         var chains: [String] = []
         var rest = events[...]
         while let place = rest.first?.namespace {
@@ -137,6 +144,7 @@ extension Simulator {
             let namespace = only ?? built(place)
             let name = self.name(of: place)
             let stay = rest.prefix { $0.namespace == place }
+            faults.visited.append(place)
             rest = rest[stay.endIndex...]
             for event in stay {
                 if hops.isEmpty || hops[hops.count - 1].namespace != name, case .originated = event.kind {
@@ -156,12 +164,21 @@ extension Simulator {
                 case .delivered: ending = .delivered(namespace: name)
                 case .consumed: ending = ending ?? .delivered(namespace: name)
                 case .dropped(let reason, let reference):
-                    // A copy flooded to another machine is not the packet's end.
-                    if reason == .otherHost { break }
+                    let rule = reference.map(namespace.traceRule)
+                    let drop = Disposition.dropped(reason, place: hops.last?.place ?? name, rule: rule)
+                    // A copy flooded to another machine is not the packet's end, unless there was no other.
+                    if reason == .otherHost {
+                        stray = (drop, faults.blame(reason, rule))
+                        break
+                    }
                     if case .delivered = ending { break }
-                    ending = .dropped(
-                        reason, place: hops.last?.place ?? name, rule: reference.map(namespace.traceRule))
+                    ending = drop
+                    fault = faults.blame(reason, rule)
+                case .waitsForNeighbor where only == nil:
+                    stray = nil
+                    fallthrough
                 default:
+                    faults.take(event)
                     if case .hook = event.kind { chains = [] }
                     guard withSteps else { break }
                     guard let step = step(event, in: namespace, chains: &chains) else { break }
@@ -175,8 +192,10 @@ extension Simulator {
                 }
             }
         }
+        if only == nil, ending == nil, let stray { (ending, fault) = stray }
+        if case .delivered = ending { fault = nil }
         return PacketTrace(
-            packet: packet, hops: hops, disposition: ending ?? .waiting(place: hops.last?.place ?? ""))
+            packet: packet, hops: hops, disposition: ending ?? .waiting(place: hops.last?.place ?? ""), fault: fault)
     }
 
     /// The step an event stands for; `chains` remembers the chains entered since the last hook.
@@ -231,6 +250,7 @@ extension Simulator {
         case .bridged(let bridge, let egress): return .bridged(bridge: link(bridge), egress: link(egress))
         case .flooded(let bridge): return .flooded(bridge: link(bridge))
         case .fragmented(let count, let mtu): return .fragmented(count: Int(count), mtu: Int(mtu))
+        case .fault(let number, let action): return .fault(name: faultName(number), action)
         case .originated, .frame, .delivered, .consumed, .dropped, .hook(_, .ipvs, _): return nil
         }
     }
@@ -256,6 +276,7 @@ extension Simulator {
         if reference == .onLink { return "on link" }
         guard reference.index >= 0 else { return "broadcast" }
         let table = reference.isLocalTable ? namespace.localTable : namespace.mainTable
+        guard table.routes.indices.contains(Int(reference.index)) else { return "that is gone" }
         return table.routes[Int(reference.index)].text { namespace.links[$0.index].name }
     }
 

@@ -33,6 +33,7 @@ public struct Simulator: ~Copyable {
     /// Flows without an outcome yet.
     var openFlows = 0
     var proxy: ProxyRules
+    var faults: FaultState
     private var transmissions = Deque<Transmission>()
     /// Steps taken, which no run may exceed.
     private var steps = 0
@@ -48,7 +49,9 @@ public struct Simulator: ~Copyable {
         directory = Directory(cluster)
         places = Array(repeating: -1, count: directory.owners.count)
         proxy = ProxyRules(cluster)
+        faults = FaultState(cluster.faults, seed: seed)
         attachUnderlay()
+        scheduleFaults()
     }
 
     /// The same cluster and seed at the beginning of time, with what `origin` has built. `origin` must not have run.
@@ -63,6 +66,8 @@ public struct Simulator: ~Copyable {
         directory = origin.directory
         proxy = origin.proxy
         answers = origin.answers
+        faults = origin.faults
+        scheduleFaults()
     }
 
     // MARK: namespaces
@@ -99,7 +104,8 @@ public struct Simulator: ~Copyable {
     /// Builds the namespace's node with all its pods, or the host.
     mutating func build(_ id: NamespaceID) {
         guard places[id.index] < 0 else { return }
-        for namespace in makeNamespaces(with: id) {
+        for var namespace in makeNamespaces(with: id) {
+            if !faults.active.isEmpty { applyFaults(to: &namespace) }
             places[namespace.id.index] = Int32(namespaces.count)
             namespaces.append(namespace)
         }
@@ -111,6 +117,16 @@ public struct Simulator: ~Copyable {
     ) throws(Failure) -> Result {
         build(id)
         return try body(&namespaces[Int(places[id.index])], &context)
+    }
+
+    /// A built namespace as an empty kernel and the agents would leave it, faults or not.
+    mutating func original(_ id: NamespaceID) -> NetworkNamespace? {
+        makeNamespaces(with: id).first { $0.id == id }
+    }
+
+    /// Changes a namespace that has been built.
+    mutating func changeBuilt(_ id: NamespaceID, _ change: (inout NetworkNamespace) -> Void) {
+        change(&namespaces[Int(places[id.index])])
     }
 
     /// Keeps every frame that crosses a link from now on, with what captures say about it.
@@ -161,7 +177,9 @@ public struct Simulator: ~Copyable {
             build(id)
             namespaces[Int(places[id.index])].receive(packet, on: link, &context)
         case .application(let timer): applicationTimer(timer)
-        case .giveUp(let flow): giveUp(flow: flow)
+        case .giveUp(let flow, let request): giveUp(flow: flow, request: request)
+        case .departure(let packet, let id, let link, let serial): depart(packet, id, link, serial: serial)
+        case .fault(let number): faultEvent(number)
         }
         settle()
         return true
@@ -192,6 +210,10 @@ public struct Simulator: ~Copyable {
     }
 
     private mutating func carry(_ transmission: Transmission) {
+        if transmission.isQueued {
+            enqueue(transmission.packet, transmission.source, transmission.link)
+            return
+        }
         if let peer = transmission.peer {
             build(peer.namespace)
             namespaces[Int(places[peer.namespace.index])].receive(transmission.packet, on: peer.link, &context)
@@ -203,17 +225,33 @@ public struct Simulator: ~Copyable {
             context.lose(packet, in: transmission.source)
             return
         }
+        if faults.wire.isEmpty {
+            spread(packet, from: source, after: underlay.delay)
+        } else {
+            carryFaulty(packet, from: source)
+        }
+    }
+
+    /// Sends a frame to wherever the switch says.
+    mutating func spread(_ packet: Packet, from source: UnderlaySwitch.Port, after delay: Nanoseconds) {
         let addresses = context.addresses(of: packet)
         var targets = underlay.targets(
             from: source, sourceMAC: addresses.source, destinationMAC: addresses.destination)
         if targets.count > 1 { targets.removeAll { !wouldNotice(packet, at: $0.namespace) } }
+        if !faults.wire.isEmpty { targets = reachable(targets, from: source, for: packet) }
         guard !targets.isEmpty else {
-            context.lose(packet, in: transmission.source)
+            context.lose(packet, in: source.namespace)
             return
         }
+        let time = context.now + delay
         for (index, target) in targets.enumerated() {
             let copy = index == targets.count - 1 ? packet : context.copy(packet)
-            queue.scheduleInLane(.arrival(copy, target.namespace, target.link), at: context.now + underlay.delay)
+            let arrival = SimulationEvent.arrival(copy, target.namespace, target.link)
+            if queue.laneTakes(time) {
+                queue.scheduleInLane(arrival, at: time)
+            } else {
+                queue.schedule(arrival, at: time)
+            }
         }
     }
 

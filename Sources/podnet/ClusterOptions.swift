@@ -31,10 +31,23 @@ struct ClusterOptions: ParsableArguments {
             valueName: "node=file"))
     var dumps: [String] = []
 
+    @Option(
+        name: .customLong("fault"),
+        help: ArgumentHelp(
+            "Put something wrong, as 'TARGET WORD VALUE…': 'worker-1/eth0 loss 10%'. Repeatable.",
+            discussion: """
+                TARGET is a link (OWNER/DEVICE; the device veth is a pod's end on its node), a machine, a pod, or \
+                underlay. WORD is one of delay, loss, duplicate, corrupt, reorder, gap, rate, limit (as of tc netem), \
+                link, mtu, hairpin, filter, bad-checksum, partition, policy, br_netfilter, wrong-vtep-mac, stale-fdb, \
+                stale-route, duplicate-public-ip. docs/faults.md has examples.
+                """,
+            valueName: "text"))
+    var faults: [String] = []
+
     /// Loads the objects and realises the cluster. Warnings go to standard error; wrong input ends the program.
     func cluster() throws -> Cluster {
         do {
-            let loaded: LoadedManifests
+            var loaded: LoadedManifests
             if paths.isEmpty {
                 printError("podnet: no -f given: using the built-in topology (podnet get pods -A shows it)")
                 loaded = try LoadedManifests.load(text: builtInTopology, name: "built-in")
@@ -42,6 +55,7 @@ struct ClusterOptions: ParsableArguments {
                 loaded = try LoadedManifests.load(paths: paths)
             }
             for warning in loaded.warnings { printError(warning.description) }
+            try addFaults(to: &loaded.objects)
             var cluster: Cluster
             do throws(ObjectError) {
                 cluster = try Cluster(realising: loaded.objects, seed: seed, proxyMode: proxyMode)
@@ -59,6 +73,17 @@ struct ClusterOptions: ParsableArguments {
 }
 
 extension ClusterOptions {
+    /// Adds the faults of `--fault` to those of the input.
+    private func addFaults(to objects: inout ObjectStore) throws {
+        for text in faults {
+            do throws(FaultError) {
+                objects.faults.insert(try Fault(text: text))
+            } catch {
+                throw wrongInput("--fault \(text): \(error.message)", hint: error.hint)
+            }
+        }
+    }
+
     /// Puts dumps on nodes: those that stand in annotations, then those of `--rules`, which come instead of them.
     private func useDumps(in cluster: inout Cluster, _ loaded: LoadedManifests) throws {
         var files: [(node: String, path: String)] = []

@@ -41,7 +41,7 @@ import Testing
     @Test func `every expected message has its file`() {
         let stems = Set(Self.files.map { $0.split(separator: ".").dropLast().joined(separator: ".") })
         let texts = Golden.names(in: Self.folder).filter { $0.hasSuffix(".txt") }.map { String($0.dropLast(4)) }
-        #expect(stems.subtracting(["ends", "targets"]) == Set(texts).subtracting(["ends", "targets"]))
+        #expect(stems == Set(texts).subtracting(["ends", "faults", "targets"]))
         #expect(Self.files.count >= 20)
     }
 
@@ -64,6 +64,28 @@ import Testing
             text += "$ podnet trace \(words)\n\(result.errors)"
         }
         try Golden.expect(text, is: "ends.txt", in: Self.folder)
+    }
+
+    /// Wrong faults on the command line. All messages stand in one golden, in this order.
+    static let faults = [
+        "", "loss 10%", "worker-1/eth0", "worker-1/eth0 los 10%", "worker-1/eth0 loss", "worker-1/eth0 loss 101%",
+        "worker-1/eth0 loss -1%", "worker-1/eth0 rate 0", "worker-1/eth0 delay -5ms", "worker-1/eth0 delay 5",
+        "worker-1/eth0 reorder 25%", "worker-1/eth7 loss 10%", "worker-9/eth0 loss 10%", "worker-1 loss 10%",
+        "default/client/eth7 link down", "worker-1 wrong-vtep-mac worker-9", "worker-1 stale-route 10.0.0.0/8",
+        "worker-1/eth0 br_netfilter off", "worker-1 partition worker-1", "underlay mtu 1400",
+    ]
+
+    @Test func `wrong faults are refused by every command, with what would be right`() throws {
+        var text = ""
+        for fault in Self.faults {
+            let options = ["-f", Self.remote, "--fault", fault]
+            let result = try Program.podnet(["trace", "client", "svc/web:80"] + options)
+            expectRefusal(result)
+            #expect(try Program.podnet(["ip", "worker-1", "link"] + options) == result)
+            text += "$ podnet trace client svc/web:80 --fault '\(fault)'\n"
+            text += result.errors.replacing(/veth[0-9a-f]{8}/, with: "vethXXXXXXXX")
+        }
+        try Golden.expect(text, is: "faults.txt", in: Self.folder)
     }
 
     /// Wrong targets and selections of a capture. `FOLDER` stands for a scratch folder with a file `old.pcapng`.

@@ -51,6 +51,7 @@ import Testing
         try #require(result.status == 0, "\(result.errors)")
     }
 
+    /// Loopback is left out: the kernel finishes no checksum there, nor in what is quoted from there.
     @Test(arguments: flows)
     func `nothing is malformed and every checksum is right`(_ flow: Flow) throws {
         let folder = try TemporaryFolder()
@@ -61,8 +62,9 @@ import Testing
             [
                 "-Y",
                 """
-                _ws.malformed || _ws.short || _ws.expert.severity == "Error" || ip.checksum.status == "Bad" \
-                || tcp.checksum.status == "Bad" || udp.checksum.status == "Bad" || icmp.checksum.status == "Bad"
+                (_ws.malformed || _ws.short || _ws.expert.severity == "Error" || ip.checksum.status == "Bad" \
+                || tcp.checksum.status == "Bad" || udp.checksum.status == "Bad" || icmp.checksum.status == "Bad") \
+                && !(frame.interface_name matches "/lo$")
                 """,
             ])
         #expect(problems == [])

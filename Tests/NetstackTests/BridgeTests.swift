@@ -69,6 +69,17 @@ import Wire
         #expect(links(harness) == ["p0 in", "p0 out"])
     }
 
+    @Test func `A port does not get what is larger than its MTU`() {
+        let harness = NamespaceHarness()
+        let ports = harness.addBridge(ports: 3).ports
+        harness.host.links[ports[2].index].mtu = 100
+        let large = PacketBuilder(a, "10.1.0.2", b, "10.1.0.3").udp(
+            from: 5, to: 6, payload: Array(repeating: 0, count: 77))
+        harness.receive(large, on: ports[0])
+        #expect(links(harness) == ["p0 in", "p1 out", "p0 out"])
+        #expect(harness.drops == [.packetTooBig])
+    }
+
     @Test func `A station that moves is found where it was seen last, and forgotten after 300 seconds`() {
         let harness = NamespaceHarness()
         let ports = harness.addBridge(ports: 3).ports

@@ -125,6 +125,19 @@ import Wire
         #expect(harness.sent.map(\.icmp.type) == [11, 11])
     }
 
+    // MARK: frames that are too large
+
+    @Test(arguments: [1, 2]) func `A device takes frames up to its MTU and a VLAN tag`(excess: Int) {
+        let (harness, inside) = router()
+        harness.host.links[inside.index].mtu = 1000
+        // Ethernet, VLAN tag, IP, UDP.
+        let payload = [UInt8](repeating: 7, count: 1000 + 4 - 28 + excess - 1)
+        harness.receive(builder.udp(from: 5, to: 6, payload: payload), on: inside)
+        #expect(harness.sent.count == (excess == 1 ? 1 : 0))
+        #expect(harness.drops == (excess == 1 ? [] : [.packetTooBig]))
+        #expect(harness.taps.isEmpty == (excess == 2))
+    }
+
     // MARK: redirects
 
     @Test func `A sender that could go straight is told so, and the packet forwarded`() {

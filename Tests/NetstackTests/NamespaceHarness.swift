@@ -129,6 +129,10 @@ final class NamespaceHarness {
                 let event = context.socketEvents.removeFirst()
                 news.append(event)
                 application?(self, event)
+            } else if let reader = context.timers.firstIndex(where: { $0.timer.isReading }) {
+                // Applications read at once here.
+                let timer = context.timers.remove(at: reader)
+                namespaces[timer.namespace.index].timerFired(timer.timer, &context)
             } else {
                 break
             }
@@ -225,6 +229,10 @@ final class NamespaceHarness {
 
     /// How many packets reached a socket or protocol.
     var deliveries: Int { steps.count { if case .delivered = $0 { true } else { false } } }
+}
+
+extension Timer {
+    fileprivate var isReading: Bool { if case .reading = self { true } else { false } }
 }
 
 extension PacketBuilder {

@@ -90,7 +90,7 @@ import Wire
         harness.receive(from.icmp(.hostUnreachable, payload: quote), on: link)
         #expect(harness.news.isEmpty)
         harness.receive(from.icmp(.portUnreachable, payload: quote), on: link)
-        guard case .failed(let error) = harness.news.first?.kind else {
+        guard case .failed(let error) = harness.news.last?.kind else {
             Issue.record("no error")
             return
         }

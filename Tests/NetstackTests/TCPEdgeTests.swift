@@ -77,7 +77,7 @@ import Wire
             // segments (first octet, count), what is heard
             ([(1, 3), (4, 3)], [3, 3]), ([(4, 3), (1, 3)], [6]), ([(7, 3), (4, 3), (1, 3)], [9]),
             ([(1, 3), (1, 3)], [3]), ([(1, 3), (1, 5)], [3, 2]), ([(1, 3), (2, 1)], [3]),
-            ([(1, 5), (3, 5)], [5, 2]), ([(4, 6), (1, 5)], [9]), ([(4, 2), (4, 6), (1, 3)], [5]),
+            ([(1, 5), (3, 5)], [5, 2]), ([(4, 6), (1, 5)], [9]), ([(4, 2), (4, 6), (1, 3)], [9]),
             ([(7, 3), (1, 9)], [9]), ([(2, 1), (1, 1)], [2]),
         ] as [([(UInt32, Int)], [Int])])
     func order(segments: [(UInt32, Int)], heard: [Int]) {
@@ -140,9 +140,11 @@ import Wire
 
     // MARK: closing
 
-    @Test func `FIN with data in one segment is acknowledged as both`() {
+    @Test func `FIN with data in one segment is acknowledged as both, a little later`() {
         let peer = Peer()
         peer.data(1, [1, 2], flags: [.fin, .psh, .ack])
+        #expect(peer.takeAnswers().isEmpty)
+        peer.harness.advance(seconds(0.1))
         #expect(peer.takeAnswers() == ["A 1 4 0"])
         #expect(peer.takeNews() == ["[1, 2]", "end"])
         #expect(peer.state == .closeWait)
@@ -233,6 +235,7 @@ import Wire
         peer.application { $0.send(peer.socket, [UInt8](repeating: 1, count: 2500), &$1) }
         #expect(peer.takeAnswers() == ["A 1 1 1000"])
         peer.send(.ack, sequence: 1, acknowledgment: 1001, window: 0)
+        peer.harness.advance(seconds(0.001))
         #expect(peer.takeAnswers().isEmpty)
         peer.send(.ack, sequence: 1, acknowledgment: 1001, window: 4000)
         #expect(peer.takeAnswers() == ["A 1001 1 1460", "PA 2461 1 40"])

@@ -124,7 +124,7 @@ import Wire
             ("another VNI", DropReason.vxlanNotFound), ("no I flag", .vxlanInvalidHeader),
             ("a reserved bit", .vxlanInvalidHeader), ("a cut inner frame", .vxlanInvalidHeader),
             ("another station's inner frame", .otherHost), ("a bad outer checksum", .udpChecksum),
-            ("a device that is down", .deviceNotReady), ("another port", .noSocket),
+            ("a device that is down", .noSocket), ("another port", .noSocket),
         ])
     func refusals(what: String, reason: DropReason) {
         let (harness, _, eth0, tunnel) = node()

@@ -10,7 +10,7 @@ import Testing
 @Suite("Manifest round trip")
 struct ManifestRoundTripTests {
     static let kinds =
-        "ns,no,po,svc,endpointslices,deploy,rs,rc,sts,ds,jobs,cronjobs,cm,networkpolicies,hosts,underlays"
+        "ns,no,po,svc,endpointslices,deploy,rs,rc,sts,ds,jobs,cronjobs,cm,networkpolicies,hosts,underlays,faults,scenarios"
 
     static let topologies = [
         "clusterip-local", "clusterip-remote", "cross-node", "external-policy-local", "hairpin", "host-gw", "host-port",
@@ -63,6 +63,8 @@ struct ManifestRoundTripTests {
         compare(\.configMaps)
         compare(\.networkPolicies)
         compare(\.hosts)
+        compare(\.faults)
+        compare(\.scenarios)
         var underlays = (first.underlay, second.underlay)
         underlays.0?.metadata.origin = nil
         underlays.1?.metadata.origin = nil

@@ -189,7 +189,7 @@ struct NamespaceStateTests {
         let (text, summary) = state.connections()
         let lines = text.split(separator: "\n")
         let tcp = try #require(lines.first { $0.hasPrefix("tcp") })
-        #expect(tcp.hasPrefix("tcp      6 120 TIME_WAIT src=10.244.1.2 dst=\(service) sport=\(port) dport=80 "))
+        #expect(tcp.hasPrefix("tcp      6 119 TIME_WAIT src=10.244.1.2 dst=\(service) sport=\(port) dport=80 "))
         #expect(
             tcp.hasSuffix(" src=10.244.2.2 dst=10.244.1.2 sport=8080 dport=\(port) [ASSURED] mark=0 use=1"))
         #expect(summary == "conntrack v1.4.7 (conntrack-tools): \(lines.count) flow entries have been shown.")

@@ -69,7 +69,7 @@ import Testing
             case .delivered, .consumed: lives[event.packet, default: Life()].ends += 1
             case .dropped(.otherHost, _): lives[event.packet, default: Life()].otherHosts += 1
             case .dropped: lives[event.packet, default: Life()].ends += 1
-            case .flooded, .fragmented: lives[event.packet, default: Life()].isCopied = true
+            case .flooded, .fragmented, .fault(_, .duplicated): lives[event.packet, default: Life()].isCopied = true
             case .frame(_, _, let headers, _) where headers.isARP:
                 // A request is broadcast: one frame becomes many on the underlay.
                 if headers.destinationMAC.isMulticast { lives[event.packet, default: Life()].isCopied = true }

@@ -17,11 +17,27 @@ import Testing
 /// A file of KernelFlows: what was asked, and the frames on each interface.
 struct KernelFlow {
     enum Step {
-        case ask(transport: IPProtocol, SocketAddress, timeToLive: UInt8?, octets: Int?)
+        case ask(transport: IPProtocol, SocketAddress, Options)
         case wait(Nanoseconds)
     }
 
+    /// What a line says behind the destination.
+    struct Options {
+        var timeToLive: UInt8?
+        var octets: Int?
+        var gets: Int?
+        var times = 1
+        var interval: Nanoseconds = 0
+        var timeout: Nanoseconds?
+        var keepsAlive = false
+    }
+
     var cluster = ""
+    /// Of the pair's link.
+    var mtu = 1500
+    /// What a node's iptables drops on arrival, by node.
+    var losses: [String: String] = [:]
+    var settings: [String] = []
     var source = NamespaceOwner.host("")
     var steps: [Step] = []
     /// Later frames are not compared.
@@ -41,6 +57,10 @@ struct KernelFlow {
             let words = line.split(separator: " ").map(String.init)
             switch (words[0], words.count) {
             case ("cluster", 2): cluster = words[1]
+            case ("mtu", 2): mtu = try Int(words[1]) ?? { throw BadLine(line: line) }()
+            case ("lose", 3...):
+                losses[words[1]] = "-A INPUT -p tcp \(words.dropFirst(2).joined(separator: " ")) -j DROP"
+            case ("set", 3): settings.append("podnet.dev/sysctl.\(words[1]): \"\(words[2])\"")
             case ("from", 2): source = try Self.owner(words[1])
             case ("ask", 3...): steps.append(try Self.ask(words))
             case ("wait", 3): steps.append(.wait(try Self.milliseconds(words[1])))
@@ -69,7 +89,8 @@ struct KernelFlow {
         }
     }
 
-    /// `ask tcp 10.96.0.10:80 ttl 2`, `ask udp 10.244.2.2:7 octets 3000`, `ask icmp 10.96.0.10`
+    /// `ask tcp 10.96.0.10:80 ttl 2`, `ask udp 10.244.2.2:7 octets 3000`, `ask icmp 10.96.0.10`,
+    /// `ask tcp 192.168.50.12:9100 gets 5120 times 2 every 500 ms`
     private static func ask(_ words: [String]) throws -> Step {
         let line = words.joined(separator: " ")
         let end = words[2].contains(":") ? words[2] : words[2] + ":0"
@@ -80,7 +101,12 @@ struct KernelFlow {
             words.firstIndex(of: name).flatMap { words.indices.contains($0 + 1) ? Int(words[$0 + 1]) : nil }
         }
         return .ask(
-            transport: transport, destination, timeToLive: option("ttl").map { UInt8($0) }, octets: option("octets"))
+            transport: transport, destination,
+            Options(
+                timeToLive: option("ttl").map { UInt8($0) }, octets: option("octets"), gets: option("gets"),
+                times: option("times") ?? 1, interval: Nanoseconds(option("every") ?? 0) * 1_000_000,
+                timeout: option("patience").map { Nanoseconds($0) * 1_000_000 }, keepsAlive: words.contains("keepalive")
+            ))
     }
 
     /// What one end of a pair sends the other receives.
@@ -101,26 +127,49 @@ struct KernelFlow {
 
     /// Runs the flow; the frames on each interface.
     func run(seed: UInt64) throws -> [String: [String]] {
-        var text = try kernelFlowText("cluster.yaml")
-        if cluster == "host-gw" { text += "---\n" + (try kernelFlowText("host-gw.yaml")) }
+        var text = try kernelFlowText(cluster == "pair" ? "pair.yaml" : "cluster.yaml")
+        if cluster == "pair" {
+            text = text.replacing("MTU", with: "\(mtu)")
+            text = text.replacing("# SETTINGS", with: settings.joined(separator: "\n    "))
+        } else if cluster != "vxlan" {
+            text += "---\n" + (try kernelFlowText("\(cluster).yaml"))
+        }
         let loaded = try LoadedManifests.load(text: text, name: "cluster.yaml")
-        var simulator = Simulator(try Cluster(realising: loaded.objects, seed: seed), seed: seed)
+        var realised = try Cluster(realising: loaded.objects, seed: seed)
+        if cluster == "pair" {
+            for node in ["worker-1", "worker-2"] {
+                let dump = "*filter\n:INPUT ACCEPT [0:0]\n\(losses[node] ?? "")\nCOMMIT\n"
+                realised.use(try RulesDump(dump), on: node)
+            }
+        }
+        var simulator = Simulator(realised, seed: seed)
         simulator.recordFrames()
         guard let id = simulator.namespaceID(of: source) else { throw BadLine(line: "from \(source)") }
         for step in steps {
             switch step {
             case .wait(let time): simulator.run(until: simulator.now + time)
-            case .ask(let transport, let destination, let timeToLive, let octets):
+            case .ask(let transport, let destination, let options):
+                let patience = transport == .tcp ? FlowRequest.defaultTimeout : 2_000_000_000
                 var request = FlowRequest(
                     from: id, to: destination.address, port: transport == .icmp ? nil : destination.port,
-                    protocol: transport, timeout: transport == .tcp ? FlowRequest.defaultTimeout : 2_000_000_000)
-                request.timeToLive = timeToLive
-                if let octets { request.payload = Array(repeating: 104, count: octets) }
+                    protocol: transport, timeout: options.timeout ?? patience)
+                request.timeToLive = options.timeToLive
+                if transport == .tcp {
+                    request.requestOctets = options.octets
+                    request.responseOctets = options.gets
+                } else if let octets = options.octets {
+                    request.payload = Array(repeating: 104, count: octets)
+                }
+                request.requests = options.times
+                request.interval = options.interval
+                request.sendsKeepalives = options.keepsAlive
                 _ = simulator.run(request)
             }
         }
         simulator.run(until: max(end, simulator.now))
-        return written(simulator)
+        let written = written(simulator)
+        // The pair stood alone; here other machines hear its broadcasts.
+        return cluster == "pair" ? written.filter { $0.key.hasPrefix("worker-") } : written
     }
 
     private func written(_ simulator: borrowing Simulator) -> [String: [String]] {

@@ -8,11 +8,16 @@ struct KernelFlowTests {
     @Test(
         "podnet's frames are the kernel's",
         arguments: [
-            "answer-from-other-address", "closed-port", "dead-endpoint", "fragments", "host-gw",
-            "host-to-local-node-port", "host-to-local-node-port-elsewhere", "host-to-node-port-of-other-node",
-            "loopback", "no-endpoints", "node-to-service", "path-mtu", "ping-service", "pod-to-itself-by-service",
-            "pod-to-node-port-of-other-node", "pod-to-pod-on-other-node", "pod-to-pod-on-same-node",
-            "pod-to-service-on-other-node", "pod-to-service-on-same-node", "time-exceeded",
+            "answer-from-other-address", "asked-again", "broadcast", "closed-port", "datagram-on-loopback",
+            "dead-endpoint", "fragments", "host-gw", "host-to-local-node-port", "host-to-local-node-port-elsewhere",
+            "host-to-node-port-of-other-node", "loopback", "no-endpoints", "no-endpoints-on-node", "node-to-service",
+            "path-mtu", "ping-service", "pod-to-itself-by-service", "pod-to-node-port-of-other-node",
+            "pod-to-pod-on-other-node", "pod-to-pod-on-same-node", "pod-to-service-on-other-node",
+            "pod-to-service-on-same-node", "redirected", "tcp-answer-of-5-kib", "tcp-answer-of-5-kib-mtu-1500",
+            "tcp-black-hole", "tcp-keepalive", "tcp-kept-connection", "tcp-lost-answer", "tcp-lost-burst",
+            "tcp-lost-fin", "tcp-lost-first-segment", "tcp-lost-handshake-ack", "tcp-lost-last-ack",
+            "tcp-lost-last-segment", "tcp-lost-request", "tcp-lost-second-fin", "tcp-lost-second-segment",
+            "tcp-lost-syn", "tcp-reordering-timer", "tcp-upload-of-5-kib", "time-exceeded",
         ])
     func framesAreEqual(name: String) throws {
         let flow = try KernelFlow(parsing: kernelFlowText("\(name).txt"))

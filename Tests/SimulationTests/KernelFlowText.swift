@@ -138,19 +138,23 @@ struct KernelFlowText {
         case 1: text += icmp(segment, octets: total - (transport - start), at: place)
         default: break
         }
-        let isWhole = fragment & 0x3fff == 0 && !isQuote && end == start + total
-        if isWhole, !place.hasSuffix("/lo"), !hasValidChecksum(frame, start, segment) { text += " bad checksum" }
+        if fragment & 0x3fff == 0, end == start + total { text += checksum(frame, start, segment) }
         return text
     }
 
-    private func hasValidChecksum(_ frame: ArraySlice<UInt8>, _ start: Int, _ segment: ArraySlice<UInt8>) -> Bool {
+    /// Nothing for a right checksum. An unfinished one holds the sum of the pseudo header.
+    private func checksum(_ frame: ArraySlice<UInt8>, _ start: Int, _ segment: ArraySlice<UInt8>) -> String {
         let transportProtocol = frame[start + 9]
-        guard transportProtocol == 6 || transportProtocol == 17 else { return sum(Array(segment)) == 0 }
-        if transportProtocol == 17, word(segment, segment.startIndex + 6) == 0 { return false }
+        guard transportProtocol == 6 || transportProtocol == 17 else {
+            return sum(Array(segment)) == 0 ? "" : " bad checksum"
+        }
+        let field = word(segment, segment.startIndex + (transportProtocol == 6 ? 16 : 6))
+        if transportProtocol == 17, field == 0 { return " bad checksum" }
         let length = segment.count
         let pseudoHeader =
             frame[(start + 12)..<(start + 20)] + [0, transportProtocol, UInt8(length >> 8), UInt8(length & 255)]
-        return sum(Array(pseudoHeader) + Array(segment)) == 0
+        if sum(Array(pseudoHeader) + Array(segment)) == 0 { return "" }
+        return field == ~sum(Array(pseudoHeader)) ? " unfinished checksum" : " bad checksum"
     }
 
     /// TCP counts exactly; the generator the others share skips ids as time passes.
@@ -201,6 +205,10 @@ struct KernelFlowText {
             case 2: names.append("mss \(word(rest, rest.startIndex + 2))")
             case 3: names.append("wscale \(rest[rest.startIndex + 2])")
             case 4: names.append("sackOK")
+            case 5:
+                let blocks = stride(
+                    from: rest.startIndex + 2, to: rest.startIndex + Int(rest[rest.startIndex + 1]), by: 8)
+                names += blocks.map { "sack \(relative(long(rest, $0)))-\(relative(long(rest, $0 + 4)))" }
             case 8: names.append("TS")
             default: names.append("option \(kind)")
             }
@@ -218,6 +226,7 @@ struct KernelFlowText {
             return text + " id \(id) seq \(word(message, start + 6)) data \(octets - 8)"
         }
         if type == 3, code == 4 { text += " mtu \(word(message, start + 6))" }
+        if type == 5 { text += " gateway \(address(message, start + 4))" }
         let quote = ip(message, start + 8, at: place, isQuote: true)
         return text + " quotes \(message.count - 8) { \(quote) }"
     }

@@ -82,6 +82,8 @@ public struct FlannelConfiguration: Hashable, Sendable {
     public var hasPortmap: Bool = true
     /// flanneld's `--ip-masq`.
     public var ipMasq: Bool = true
+    /// flanneld's `--iptables-forward-rules`: it accepts in FORWARD what pods send and receive.
+    public var forwardRules: Bool = true
     public var origin: ObjectOrigin?
     public init(
         network: IPPrefix? = nil, ipv6Network: IPPrefix? = nil, enableIPv4: Bool = true, enableIPv6: Bool = false,

@@ -83,13 +83,17 @@ extension FlannelConfiguration {
         delegate.mtu = try section.integer("mtu", in: 68...65535)
     }
 
-    /// What flanneld's own command line in its DaemonSet says about `--ip-masq`; nil for any other DaemonSet.
-    static func masqueradesByArguments(ofDaemonSet node: ManifestNode) throws(ManifestError) -> Bool? {
+    /// What flanneld's own command line in its DaemonSet says about rules; nil for any other DaemonSet.
+    static func ruleArguments(
+        ofDaemonSet node: ManifestNode
+    ) throws(ManifestError) -> (masquerades: Bool, forwards: Bool)? {
         let spec = try node.section("spec")?.section("template")?.section("spec")
         for container in try spec?.list("containers") ?? [] {
             let words = try container.strings("command") + container.strings("args")
             guard words.contains(where: { $0 == "--kube-subnet-mgr" || $0.hasSuffix("/flanneld") }) else { continue }
-            return words.contains("--ip-masq") || words.contains("--ip-masq=true") || words.contains("-ip-masq")
+            let masquerades = words.contains { ["--ip-masq", "--ip-masq=true", "-ip-masq"].contains($0) }
+            let forwards = !words.contains { $0.hasSuffix("-iptables-forward-rules=false") }
+            return (masquerades, forwards)
         }
         return nil
     }

@@ -58,18 +58,27 @@ public struct ConnectionTimeouts: Sendable, Hashable {
     }
 
     /// The sysctl of each, without `net.netfilter.nf_conntrack_`.
-    static let names: [(name: String, path: any WritableKeyPath<ConnectionTimeouts, Int> & Sendable)] = [
-        ("generic_timeout", \.generic), ("icmp_timeout", \.icmp), ("icmpv6_timeout", \.icmpv6),
-        ("sctp_timeout_closed", \.sctpClosed), ("sctp_timeout_cookie_echoed", \.sctpCookieEchoed),
-        ("sctp_timeout_cookie_wait", \.sctpCookieWait), ("sctp_timeout_established", \.sctpEstablished),
-        ("sctp_timeout_heartbeat_sent", \.sctpHeartbeatSent),
-        ("sctp_timeout_shutdown_ack_sent", \.sctpShutdownAckSent),
-        ("sctp_timeout_shutdown_recd", \.sctpShutdownReceived), ("sctp_timeout_shutdown_sent", \.sctpShutdownSent),
-        ("tcp_timeout_close", \.tcpClose), ("tcp_timeout_close_wait", \.tcpCloseWait),
-        ("tcp_timeout_established", \.tcpEstablished), ("tcp_timeout_fin_wait", \.tcpFinWait),
-        ("tcp_timeout_last_ack", \.tcpLastAck), ("tcp_timeout_max_retrans", \.tcpRetransmitted),
-        ("tcp_timeout_syn_recv", \.tcpSynReceived), ("tcp_timeout_syn_sent", \.tcpSynSent),
-        ("tcp_timeout_time_wait", \.tcpTimeWait), ("tcp_timeout_unacknowledged", \.tcpUnacknowledged),
-        ("udp_timeout", \.udp), ("udp_timeout_stream", \.udpStream),
+    static let names: [(name: String, path: any WritableKeyPath<Sysctls, Int> & Sendable)] = [
+        ("generic_timeout", \.connectionTimeouts.generic), ("icmp_timeout", \.connectionTimeouts.icmp),
+        ("icmpv6_timeout", \.connectionTimeouts.icmpv6),
+        ("sctp_timeout_closed", \.connectionTimeouts.sctpClosed),
+        ("sctp_timeout_cookie_echoed", \.connectionTimeouts.sctpCookieEchoed),
+        ("sctp_timeout_cookie_wait", \.connectionTimeouts.sctpCookieWait),
+        ("sctp_timeout_established", \.connectionTimeouts.sctpEstablished),
+        ("sctp_timeout_heartbeat_sent", \.connectionTimeouts.sctpHeartbeatSent),
+        ("sctp_timeout_shutdown_ack_sent", \.connectionTimeouts.sctpShutdownAckSent),
+        ("sctp_timeout_shutdown_recd", \.connectionTimeouts.sctpShutdownReceived),
+        ("sctp_timeout_shutdown_sent", \.connectionTimeouts.sctpShutdownSent),
+        ("tcp_timeout_close", \.connectionTimeouts.tcpClose),
+        ("tcp_timeout_close_wait", \.connectionTimeouts.tcpCloseWait),
+        ("tcp_timeout_established", \.connectionTimeouts.tcpEstablished),
+        ("tcp_timeout_fin_wait", \.connectionTimeouts.tcpFinWait),
+        ("tcp_timeout_last_ack", \.connectionTimeouts.tcpLastAck),
+        ("tcp_timeout_max_retrans", \.connectionTimeouts.tcpRetransmitted),
+        ("tcp_timeout_syn_recv", \.connectionTimeouts.tcpSynReceived),
+        ("tcp_timeout_syn_sent", \.connectionTimeouts.tcpSynSent),
+        ("tcp_timeout_time_wait", \.connectionTimeouts.tcpTimeWait),
+        ("tcp_timeout_unacknowledged", \.connectionTimeouts.tcpUnacknowledged),
+        ("udp_timeout", \.connectionTimeouts.udp), ("udp_timeout_stream", \.connectionTimeouts.udpStream),
     ]
 }

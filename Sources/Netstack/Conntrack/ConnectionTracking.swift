@@ -1,7 +1,7 @@
 // What a packet does to the connection table: it finds or makes its connection, moves its state and lifetime along, and
 // counts once it leaves or arrives. Mirrors nf_conntrack_in and __nf_conntrack_confirm of
 // net/netfilter/nf_conntrack_core.c, with nf_conntrack_proto_{udp,icmp,icmpv6,generic}.c; TCP and SCTP have files of
-// their own. Simplified: checksums are not looked at (nf_conntrack_checksum), and an ICMPv6 redirect is no error.
+// their own. Simplified: an ICMPv6 redirect is no error.
 
 internal import Addressing
 internal import Wire
@@ -24,6 +24,10 @@ extension NetworkNamespace {
             return true
         }
         guard let header = NetworkHeader(packet, in: context.arena) else {
+            return leave(&packet, as: .invalid, &context)
+        }
+        // nf_conntrack_checksum. Only faults make wrong ones, so only what they touched is looked at.
+        if packet.isSuspect, !context.arena.hasSoundChecksum(packet, header) {
             return leave(&packet, as: .invalid, &context)
         }
         if header.protocol.isICMP, packet.length > header.transport + 1, !header.isLaterFragment {

@@ -46,6 +46,11 @@ public struct Bridge: Sendable, Hashable {
 extension NetworkNamespace {
     /// A frame came in by a bridge port (br_handle_frame): bridge netfilter first, then forwarding.
     mutating func bridgeInput(_ packet: Packet, port: LinkID, bridge: LinkID, _ context: inout PathContext) {
+        guard links[bridge.index].isUp else {
+            // The ports of a bridge that is down are disabled.
+            drop(packet, .deviceNotReady, &context)
+            return
+        }
         var packet = packet
         let source = context.arena.loadMAC(packet, 6)
         if source.isMulticast {
@@ -122,7 +127,7 @@ extension NetworkNamespace {
     }
 
     private func mayForward(from port: LinkID?, to target: LinkID) -> Bool {
-        links[target.index].isUp && (target != port || links[target.index].isHairpin)
+        links[target.index].isRunning && (target != port || links[target.index].isHairpin)
     }
 
     private mutating func forward(
@@ -153,6 +158,10 @@ extension NetworkNamespace {
 
     /// Puts the frame out of the port's own device.
     mutating func sendFromPort(_ packet: Packet, _ port: LinkID, _ context: inout PathContext) {
+        guard packet.length <= links[port.index].longestFrame else {
+            drop(packet, .packetTooBig, &context)
+            return
+        }
         var packet = packet
         // A clone may have been drawn while the packet was tracked; the wire never shows host metadata.
         packet.bridge = BridgeNetfilterState()

@@ -42,6 +42,8 @@ public struct Link: Sendable, Hashable {
     public var hardwareAddress: MACAddress
     public var mtu: Int
     public var isUp: Bool
+    /// Something is at the other end. A veth end has no carrier while its peer is down.
+    public var hasCarrier = true
     /// The bridge this link is a port of.
     public internal(set) var bridge: LinkID?
     /// The port sends frames back to where they came from (`bridge link set ... hairpin on`).
@@ -49,6 +51,12 @@ public struct Link: Sendable, Hashable {
     /// Of a bridge: the host sees every frame (`ip link set ... promisc on`).
     public internal(set) var isPromiscuous = false
     public internal(set) var addresses: [Address] = []
+    /// What stands between the link's device and the rest of the kernel; nil on nearly all links.
+    public internal(set) var trafficControl: TrafficControl? {
+        didSet { isControlled = trafficControl != nil }
+    }
+    /// The same as a flag, which every frame asks for.
+    private(set) var isControlled = false
     public internal(set) var settings = InterfaceSettings()
 
     /// The name padded to 16 octets, as rules compare it.
@@ -66,6 +74,10 @@ public struct Link: Sendable, Hashable {
 
     /// The number `ip link` prints in front.
     public var index: Int { id.index + 1 }
+    /// The longest frame the device takes: its MTU, the Ethernet header and a VLAN tag (is_skb_forwardable).
+    var longestFrame: Int { mtu + 18 }
+    /// Frames pass: it is up and not alone (netif_running, netif_carrier_ok).
+    var isRunning: Bool { isUp && hasCarrier }
     public var isLoopback: Bool { kind == .loopback }
 }
 

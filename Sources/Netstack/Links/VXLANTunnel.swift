@@ -46,6 +46,10 @@ extension NetworkNamespace {
             drop(packet, .vxlanLoop, &context)
             return
         }
+        guard route.kind != .local else {
+            bypass(packet, tunnel: tunnel, &context)
+            return
+        }
         let (hash, hasPorts) = flowHash(packet, context)
         var outer = packet
         if hasPorts { outer.flowHash = hash }
@@ -68,6 +72,16 @@ extension NetworkNamespace {
         }
         context.record(.encapsulated(tunnel.link, remote: remote, vni: tunnel.vni), outer, in: id)
         localOutput(outer, by: route, &context)
+    }
+
+    /// The peer is this machine: the frame comes in by the device it left by, whoever it was for (vxlan_encap_bypass).
+    private mutating func bypass(_ packet: Packet, tunnel: VXLANTunnel, _ context: inout PathContext) {
+        var packet = packet
+        packet.isLocal = false
+        packet.isLoopedBack = true
+        context.transmissions.append(
+            Transmission(
+                packet: packet, source: id, link: tunnel.link, peer: LinkPeer(namespace: id, link: tunnel.link)))
     }
 
     /// Makes room for the outer headers and writes those of Ethernet, as far as it is known, and IP; gives the place of
@@ -130,10 +144,10 @@ extension NetworkNamespace {
     mutating func vxlanInput(
         _ packet: Packet, transport: Int, destinationPort: UInt16, _ context: inout PathContext
     ) -> Bool {
-        // Each family has a socket of its own.
+        // Each family has a socket of its own, and a device that is down has none.
         let source = sourceAddress(packet, context)
         func hears(_ tunnel: VXLANTunnel) -> Bool {
-            tunnel.port == destinationPort && tunnel.local.family == source.family
+            tunnel.port == destinationPort && tunnel.local.family == source.family && links[tunnel.link.index].isUp
         }
         guard tunnels.contains(where: hears) else { return false }
         let parsed = context.arena.withBytes(packet) { try? VXLANHeader(parsing: $0, at: transport + UDPHeader.length) }
@@ -150,10 +164,6 @@ extension NetworkNamespace {
         inner.scrub()
         context.arena.advance(&inner, by: transport + UDPHeader.length + VXLANHeader.length)
         context.record(.decapsulated(tunnel.link, remote: source, vni: tunnel.vni), inner, in: id)
-        guard links[tunnel.link.index].isUp else {
-            drop(inner, .deviceNotReady, &context)
-            return true
-        }
         tap(inner, on: tunnel.link, .ingress, &context)
         inner.type = frameType(inner, for: tunnel.link, context)
         protocolInput(inner, on: tunnel.link, &context)

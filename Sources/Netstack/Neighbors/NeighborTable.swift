@@ -169,7 +169,7 @@ extension NetworkNamespace {
     }
 
     /// A packet on the detour of bridged DNAT has POSTROUTING, which confirms its connection, still before it.
-    private mutating func keepConnection(of packet: Packet, while isParked: Bool) {
+    mutating func keepConnection(of packet: Packet, while isParked: Bool) {
         guard packet.bridge.bridgedDNAT, packet.connection != .none else { return }
         connections[packet.connection].isParked = isParked
     }

@@ -84,10 +84,21 @@ public struct SocketTable: Sendable {
             if case .tcp(let connection) = sockets[id.index].kind { return connection }
             return nil
         }
-        set {
-            guard let newValue, case .tcp(let old) = sockets[id.index].kind else { return }
-            unsettled += (newValue.isUnsettled ? 1 : 0) - (old.isUnsettled ? 1 : 0)
-            sockets[id.index].kind = .tcp(newValue)
+        _modify {
+            // Taken out while it changes, so that its arrays are not copied.
+            var connection: TCPConnection?
+            if case .tcp(let present) = sockets[id.index].kind {
+                connection = present
+                sockets[id.index].kind = .closed
+                unsettled -= present.isUnsettled ? 1 : 0
+            }
+            defer {
+                if let connection {
+                    unsettled += connection.isUnsettled ? 1 : 0
+                    sockets[id.index].kind = .tcp(connection)
+                }
+            }
+            yield &connection
         }
     }
 
@@ -240,24 +251,41 @@ extension NetworkNamespace {
         guard localOutput(packet, by: route, &context) else { throw .accessDenied }
     }
 
-    /// Sends an ICMP echo request as ping(8) does and returns the socket that hears the answer.
+    /// Sends an ICMP echo request as ping(8) does, with 56 octets unless told, and returns the socket that hears the
+    /// answer.
     package mutating func ping(
-        _ target: IPAddress, sequence: UInt16 = 1, timeToLive: UInt8? = nil, _ context: inout PathContext
+        _ target: IPAddress, sequence: UInt16 = 1, octets: Int? = nil, timeToLive: UInt8? = nil,
+        _ context: inout PathContext
     ) throws(SocketError) -> SocketID {
         guard case .route(let route) = routeOutput(target) else { throw .networkUnreachable }
         guard let source = sourceAddress(for: route, to: target) else { throw .addressNotAvailable }
         let identifier = UInt16(truncatingIfNeeded: context.random.next())
         let socket = sockets.add(
             Socket(kind: .echo(identifier: identifier), local: SocketAddress(source, identifier)))
-        // ping sends 56 octets: a time stamp of 16, then a counting pattern.
-        let payload = (0..<56).map { $0 < 16 ? 0 : UInt8($0) }
+        try pingAgain(socket, target, sequence: sequence, octets: octets, timeToLive: timeToLive, &context)
+        return socket
+    }
+
+    /// One more echo request from the same socket.
+    package mutating func pingAgain(
+        _ id: SocketID, _ target: IPAddress, sequence: UInt16, octets: Int? = nil, timeToLive: UInt8? = nil,
+        _ context: inout PathContext
+    ) throws(SocketError) {
+        guard case .route(let route) = routeOutput(target) else { throw .networkUnreachable }
+        let (source, identifier) = (sockets.sockets[id.index].local.address, sockets.sockets[id.index].local.port)
+        let length = octets ?? 56
+        guard length <= 65_507 else { throw .messageTooLong }
+        // ping sends a time stamp of 16 octets, then a counting pattern.
+        let payload = (0..<length).map { $0 < 16 ? 0 : UInt8(truncatingIfNeeded: $0) }
         let isIPv4 = target.family == .ipv4
         let `protocol` = isIPv4 ? IPProtocol.icmp : .icmpv6
+        let fits =
+            length + 8 + headerLength(towards: target) <= pathMTU(to: target, by: route, at: context.now)
         var (packet, start) = makePacket(
             LocalHeader(
                 protocol: `protocol`, source: source, destination: target, timeToLive: timeToLive,
                 identification: isIPv4 ? nextIdentification(from: source, to: target, .icmp, &context) : 0,
-                dontFragment: true), length: 8 + payload.count, &context)
+                dontFragment: fits), length: 8 + payload.count, &context)
         packet.ignoresDontFragment = true
         context.arena.withMutableBytes(packet) { bytes in
             let type = isIPv4 ? ICMPv4Kind.echoRequest.type : ICMPv6Kind.echoRequest.type
@@ -270,7 +298,6 @@ extension NetworkNamespace {
         }
         originate(packet, parent: context.cause, &context)
         guard localOutput(packet, by: route, &context) else { throw .accessDenied }
-        return socket
     }
 
     /// The local end of a socket.

@@ -1,7 +1,5 @@
-// The state of one TCP connection (RFC 9293) with Linux's choices: option layout, initial windows, one-millisecond
-// time stamps, immediate acknowledgment of data and delayed acknowledgment of FIN, retransmission times. Mirrors
-// net/ipv4/tcp_*.c as far as a request and its answer need; congestion control is a fixed initial window that grows
-// by what is acknowledged (slow start).
+// The state of one TCP connection (RFC 9293) with Linux's choices. Mirrors struct tcp_sock: what was sent is in
+// SentSegments, how much may be in Congestion, what is done about losses in Recovery, what arrives in ReceiveWindow.
 
 internal import Addressing
 internal import Wire
@@ -9,6 +7,9 @@ internal import Wire
 /// The connection states of RFC 9293 section 3.3.2, in Linux's words.
 enum TCPState: Sendable {
     case synSent, synReceived, established, finWait1, finWait2, closeWait, closing, lastAck, timeWait
+
+    /// Data may be sent.
+    var isOpenForSending: Bool { self == .established || self == .closeWait }
 }
 
 /// One connection.
@@ -27,18 +28,33 @@ struct TCPConnection: Sendable {
     var segmentSize = 536
     var peerWindow: UInt32 = 0
     var peerWindowScale: UInt8 = 0
-    /// Segments that may be under way.
-    var congestionWindow = 10
+    /// The largest window the peer has offered.
+    var largestPeerWindow: UInt32 = 0
+    /// The segment that last told of the window.
+    var windowUpdate: UInt32 = 0
+    /// Where the last segment that was not full ends; a second one waits for its acknowledgment (tcp_minshall_check).
+    var smallEnd: UInt32?
+    var sent = SentSegments()
+    var bursts: UInt32 = 0
+    var congestion = Congestion()
+    var recovery = Recovery()
+    var lastSent: Nanoseconds = 0
 
     // Receiving.
     var expected: UInt32 = 0
-    var outOfOrder: [(sequence: UInt32, octets: [UInt8], fin: Bool)] = []
-    /// Octets we offer to receive.
-    var receiveWindow: UInt32
-    /// The bound of the above: what the receive buffer's share for data allows.
-    var receiveLimit: UInt32
-    var windowScale: UInt8 = 10
+    var outOfOrder = OutOfOrderQueue()
+    var receiving: ReceiveWindow
+    var acknowledgments = AcknowledgmentPolicy()
+    var windowScale: UInt8
     var advertisedSegmentSize: UInt16
+    /// What the application has not read.
+    var unread: [[UInt8]] = []
+    var endIsUnread = false
+    /// The packet that brought the last of it, and when.
+    var newsFrom: UInt32 = 0
+    var newsAt: Nanoseconds = 0
+    /// The application is on its way to read.
+    var isWoken = false
 
     // Time stamps (RFC 7323).
     var usesTimestamps = true
@@ -47,61 +63,102 @@ struct TCPConnection: Sendable {
     var recentTimestamp: UInt32 = 0
 
     // Timers.
-    var retransmissionTimeout: Nanoseconds = 1_000_000_000
-    var smoothedRoundTrip: Nanoseconds = 0
-    var roundTripVariance: Nanoseconds = 0
+    var roundTrip = RoundTrip()
+    var timer: TransportTimer?
+    /// When the event for `timer` comes; earlier than its deadline when that has moved since.
+    var scheduledTimer: Nanoseconds?
     var retransmissions = 0
-    var retransmissionGeneration: UInt32 = 0
-    var delayedAcknowledgment: UInt32 = 0
-    var owesAcknowledgment = false
-    /// When the oldest segment under way was first sent; nil when retransmitted, whose times prove nothing.
-    var timedSequence: (sequence: UInt32, sent: Nanoseconds)?
+    var timeWaitGeneration: UInt32 = 0
+    /// SO_KEEPALIVE
+    var sendsKeepalives = false
+    var keepaliveProbes = 0
+    var lastHeard: Nanoseconds = 0
+    /// When the SYN or SYN-ACK left; nil when it was sent again, whose times prove nothing.
+    var handshakeSent: Nanoseconds?
+
+    /// Acknowledgments that wait until the application lets go of the socket (sk_backlog).
+    var backlog: [TCPHeader] = []
+    /// The application is still at work on what it sends.
+    var isOwned = false
+    /// It waits to hear that its octets were taken.
+    var reportsWritten = false
 
     init(
-        state: TCPState, initialSequence: UInt32, advertisedSegmentSize: UInt16, receiveWindow: UInt32,
-        timestampOffset: UInt32
+        state: TCPState, initialSequence: UInt32, advertisedSegmentSize: UInt16, answersTimestamps: Bool,
+        timestampOffset: UInt32, _ sysctls: Sysctls
     ) {
         self.state = state
         self.initialSequence = initialSequence
         unacknowledged = initialSequence
-        next = initialSequence
+        next = initialSequence &+ 1
         self.advertisedSegmentSize = advertisedSegmentSize
-        self.receiveWindow = receiveWindow
-        // tcp_rmem's default of 131072, half of it for data.
-        receiveLimit = 65_536
+        receiving = ReceiveWindow(
+            segmentSize: advertisedSegmentSize, answersTimestamps: answersTimestamps, sysctls)
+        windowScale = sysctls.tcpReceiveMemory.windowScale
         self.timestampOffset = timestampOffset
     }
 
-    /// The window field of a segment behind the handshake.
-    var windowField: UInt16 {
-        UInt16(clamping: (receiveWindow + (1 << windowScale) - 1) >> windowScale)
-    }
-
-    /// The window of a SYN: whole segments within 65535 octets (tcp_select_initial_window). A SYN-ACK counts segments
-    /// without their time stamps.
-    static func initialWindow(segmentSize: UInt16, answersTimestamps: Bool) -> UInt32 {
-        let size = UInt32(segmentSize) - (answersTimestamps ? 12 : 0)
-        guard size > 0 else { return 65_535 }
-        return size > 65_535 ? 65_535 : 65_535 / size * size
-    }
-
     /// Something is to come yet: an acknowledgment of what was sent, or one that is owed.
-    var isUnsettled: Bool { underWay > 0 || owesAcknowledgment }
+    var isUnsettled: Bool {
+        underWay > 0 || !sendBuffer.isEmpty || acknowledgments.isOwed || isWoken || isOwned
+    }
 
-    /// Bytes under way, SYN and FIN counted as one each.
+    /// Octets under way, SYN and FIN counted as one each.
     var underWay: UInt32 { next &- unacknowledged }
 
-    /// Takes a round trip's measure (RFC 6298 with Linux's floor of 200 ms).
-    mutating func measure(_ roundTrip: Nanoseconds) {
-        if smoothedRoundTrip == 0 {
-            smoothedRoundTrip = max(roundTrip, 1)
-            roundTripVariance = roundTrip / 2
-        } else {
-            roundTripVariance = (3 * roundTripVariance + abs(smoothedRoundTrip - roundTrip)) / 4
-            smoothedRoundTrip = (7 * smoothedRoundTrip + roundTrip) / 8
-        }
-        retransmissionTimeout = smoothedRoundTrip + max(4 * roundTripVariance, 200_000_000)
+    /// The number behind the FIN, once that is sent.
+    var finEnd: UInt32? { finSent ? next : nil }
+}
+
+/// The one timer of what was sent (icsk_retransmit_timer).
+struct TransportTimer: Sendable {
+    enum Kind: Sendable {
+        case retransmission
+        /// A probe for the loss of the last segment (RFC 8985 section 7).
+        case lossProbe
+        /// What may only have been reordered is lost by now.
+        case reordering
+        /// The peer's window is shut.
+        case windowProbe
     }
+
+    var kind: Kind
+    var deadline: Nanoseconds
+}
+
+/// Round trips measured, and the retransmission timeout that follows (RFC 6298 with Linux's floor of 200 ms).
+struct RoundTrip: Sendable {
+    static let leastTimeout: Nanoseconds = 200_000_000
+    static let mostTimeout: Nanoseconds = 120_000_000_000
+
+    private(set) var smoothed: Nanoseconds = 0
+    private var variance: Nanoseconds = 0
+    private(set) var least: Nanoseconds = .max
+    /// Doubled by every retransmission until a new measure.
+    var timeout: Nanoseconds = 1_000_000_000
+
+    var isKnown: Bool { smoothed > 0 }
+
+    mutating func measure(_ roundTrip: Nanoseconds) {
+        let roundTrip = max(roundTrip, 1)
+        least = min(least, roundTrip)
+        if smoothed == 0 {
+            smoothed = roundTrip
+            variance = roundTrip / 2
+        } else {
+            variance = (3 * variance + abs(smoothed - roundTrip)) / 4
+            smoothed = (7 * smoothed + roundTrip) / 8
+        }
+        resetTimeout()
+    }
+
+    /// Takes back what retransmissions doubled.
+    mutating func resetTimeout() {
+        guard isKnown else { return }
+        timeout = min(smoothed + max(4 * variance, Self.leastTimeout), Self.mostTimeout)
+    }
+
+    mutating func backOff() { timeout = min(timeout * 2, Self.mostTimeout) }
 }
 
 /// Whether sequence number `left` comes before `right`, modulo 2^32.

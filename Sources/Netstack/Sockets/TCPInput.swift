@@ -1,5 +1,5 @@
-// What TCP makes of arriving segments: handshakes, acknowledgments, data in and out of order, FIN, resets and ICMP
-// errors. Mirrors net/ipv4/tcp_ipv4.c and tcp_input.c.
+// What TCP makes of arriving segments: handshakes, acknowledgments, FIN, resets and ICMP errors. Mirrors
+// net/ipv4/tcp_ipv4.c and tcp_input.c. Payload goes on in TCPDelivery.swift.
 
 internal import Addressing
 internal import Wire
@@ -30,8 +30,8 @@ extension NetworkNamespace {
         }
         let local = SocketAddress(destination, header.destinationPort)
         let remote = SocketAddress(source, header.sourcePort)
-        let payload = context.arena.bytes(packet, from: transport + header.headerLength)
         if let socket = sockets.tcpSocket(local: local, remote: remote), !reopens(header, socket) {
+            let payload = context.arena.bytes(packet, from: transport + header.headerLength)
             context.deliver(packet, in: id)
             segmentArrived(header, payload, at: socket, &context)
         } else if isBroadcast(destination) {
@@ -63,62 +63,44 @@ extension NetworkNamespace {
         _ header: TCPHeader, at listener: SocketID, local: SocketAddress, remote: SocketAddress,
         _ context: inout PathContext
     ) {
-        let segmentSize = advertisedSegmentSize(towards: remote.address, at: context.now)
-        let usesTimestamps = header.options.timestamps != nil
         var connection = TCPConnection(
             state: .synReceived, initialSequence: initialSequence(local, remote, context),
-            advertisedSegmentSize: segmentSize,
-            receiveWindow: TCPConnection.initialWindow(segmentSize: segmentSize, answersTimestamps: usesTimestamps),
-            timestampOffset: timestampOffset(local, remote, context))
-        connection.next &+= 1
-        connection.expected = header.sequence &+ 1
-        adopt(header, &connection)
-        connection.peerWindow = UInt32(header.window)
-        connection.timedSequence = (connection.next, context.now)
+            advertisedSegmentSize: advertisedSegmentSize(towards: remote.address, at: context.now),
+            answersTimestamps: header.options.timestamps != nil,
+            timestampOffset: timestampOffset(local, remote, context), sysctls)
+        connection.adopt(header)
+        connection.handshakeSent = context.now
         let socket = sockets.add(
             Socket(
                 kind: .tcp(connection), local: local, remote: remote,
                 identification: UInt16(truncatingIfNeeded: context.random.next()),
                 flowHash: UInt32(truncatingIfNeeded: context.random.next()) | 1, listener: listener))
         sendSYNACK(socket, isRetransmission: false, &context)
-        setRetransmissionTimer(socket, &context)
-    }
-
-    /// What the peer's SYN says of its abilities.
-    private func adopt(_ header: TCPHeader, _ connection: inout TCPConnection) {
-        let options = header.options
-        connection.usesTimestamps = options.timestamps != nil
-        connection.recentTimestamp = options.timestamps?.value ?? 0
-        connection.usesSACK = options.sackPermitted
-        if let scale = options.windowScale {
-            connection.peerWindowScale = min(scale, 14)
-        } else {
-            connection.peerWindowScale = 0
-            connection.windowScale = 0
-        }
-        let size = min(Int(options.maximumSegmentSize ?? 536), Int(connection.advertisedSegmentSize))
-        connection.segmentSize = max(size - (connection.usesTimestamps ? 12 : 0), 48)
+        setTimer(socket, .retransmission, after: connection.roundTrip.timeout, &context)
     }
 
     private mutating func segmentArrived(
         _ header: TCPHeader, _ payload: [UInt8], at id: SocketID, _ context: inout PathContext
     ) {
-        guard let connection = sockets[tcp: id] else { return }
-        switch connection.state {
+        guard let state = sockets[tcp: id]?.state else { return }
+        sockets[tcp: id]?.lastHeard = context.now
+        sockets[tcp: id]?.keepaliveProbes = 0
+        switch state {
         case .synSent: synSentArrived(header, at: id, &context)
         case .timeWait:
             // The peer did not hear our last acknowledgment.
-            if header.flags.contains(.fin) { sendAcknowledgment(id, &context) }
+            if header.flags.contains(.fin) {
+                sendTimeWaitAcknowledgment(id, &context)
+                enterTimeWait(id, &context)
+            }
         default: openArrived(header, payload, at: id, &context)
         }
     }
 
     /// tcp_rcv_synsent_state_process
     private mutating func synSentArrived(_ header: TCPHeader, at id: SocketID, _ context: inout PathContext) {
-        guard var connection = sockets[tcp: id],
-            let remote = sockets.sockets[id.index].remote
-        else { return }
-        let acknowledges = header.flags.contains(.ack) && header.acknowledgment == connection.next
+        guard let next = sockets[tcp: id]?.next, let remote = sockets.sockets[id.index].remote else { return }
+        let acknowledges = header.flags.contains(.ack) && header.acknowledgment == next
         if header.flags.contains(.rst) {
             if acknowledges { fail(id, .connectionRefused, &context) }
             return
@@ -128,19 +110,12 @@ extension NetworkNamespace {
             refuse(header, id, remote, &context)
             return
         }
-        connection.expected = header.sequence &+ 1
-        connection.unacknowledged = header.acknowledgment
-        adopt(header, &connection)
-        connection.peerWindow = UInt32(header.window)
-        connection.state = .established
-        connection.retransmissions = 0
-        connection.retransmissionGeneration &+= 1
-        if let timed = connection.timedSequence { connection.measure(context.now - timed.sent) }
-        connection.timedSequence = nil
-        sockets[tcp: id] = connection
+        sockets[tcp: id]?.adopt(header)
+        sockets[tcp: id]?.establish(header, at: context.now)
         sockets.sockets[id.index].provesNextHop = true
         sendAcknowledgment(id, &context)
         context.notify(id, in: self.id, .connected)
+        setKeepalive(id, &context)
     }
 
     /// A segment that contradicts the handshake is reset from where it claims to stand.
@@ -156,190 +131,171 @@ extension NetworkNamespace {
     private mutating func openArrived(
         _ header: TCPHeader, _ payload: [UInt8], at id: SocketID, _ context: inout PathContext
     ) {
-        guard var connection = sockets[tcp: id] else { return }
+        guard let state = sockets[tcp: id]?.state, let expected = sockets[tcp: id]?.expected else { return }
         if header.flags.contains(.rst) {
-            if header.sequence == connection.expected { fail(id, .connectionReset, &context) }
+            if header.sequence == expected { fail(id, .connectionReset, &context) }
             return
         }
         if header.flags.contains(.syn) {
             // The SYN again, or the SYN-ACK again: our answer was lost.
-            if connection.state == .synReceived {
+            if state == .synReceived {
                 sendSYNACK(id, isRetransmission: true, &context)
             } else {
                 sendAcknowledgment(id, &context)
             }
             return
         }
-        if let stamps = header.options.timestamps, !isBefore(connection.expected, header.sequence) {
-            connection.recentTimestamp = stamps.value
-            sockets[tcp: id] = connection
+        if let stamps = header.options.timestamps, !isBefore(expected, header.sequence) {
+            sockets[tcp: id]?.recentTimestamp = stamps.value
         }
         // Every segment behind the SYN acknowledges, and the first proves that the peer has seen our own.
         guard header.flags.contains(.ack) else { return }
-        if connection.state == .synReceived, header.acknowledgment != connection.next {
-            if let remote = sockets.sockets[id.index].remote { refuse(header, id, remote, &context) }
+        if state == .synReceived {
+            guard header.acknowledgment == sockets[tcp: id]?.next else {
+                if let remote = sockets.sockets[id.index].remote { refuse(header, id, remote, &context) }
+                return
+            }
+            sockets[tcp: id]?.establish(header, at: context.now)
+            sockets.sockets[id.index].provesNextHop = true
+            if let listener = sockets.sockets[id.index].listener {
+                context.notify(id, in: self.id, .accepted(listener: listener))
+            }
+        }
+        let isBare = payload.isEmpty && !header.flags.contains(.fin)
+        if isBare, header.sequence == expected, sockets[tcp: id]?.isOwned == true {
+            // The application is at work on this socket: the acknowledgment waits for it (tcp_add_backlog).
+            sockets[tcp: id]?.park(header)
             return
         }
-        acknowledged(header, at: id, &context)
-        receive(payload, sequence: header.sequence, fin: header.flags.contains(.fin), at: id, &context)
-        sendPending(id, &context)
+        releaseFromOwner(id, &context)
+        guard sockets[tcp: id] != nil else { return }
+        take(header, payload, at: id, &context)
+        reportWritten(id, &context)
     }
 
-    /// tcp_ack
-    private mutating func acknowledged(_ header: TCPHeader, at id: SocketID, _ context: inout PathContext) {
-        guard var connection = sockets[tcp: id] else { return }
-        let number = header.acknowledgment
-        guard !isBefore(connection.next, number) else { return }
-        connection.peerWindow = UInt32(header.window) << connection.peerWindowScale
-        var newlyAcknowledged = Int(number &- connection.unacknowledged)
-        guard !isBefore(number, connection.unacknowledged), newlyAcknowledged > 0 else {
-            if connection.underWay == 0 { connection.retransmissions = 0 }
-            sockets[tcp: id] = connection
+    /// One segment of an open connection: what it acknowledges, what it brings, what may be sent now.
+    mutating func take(
+        _ header: TCPHeader, _ payload: [UInt8], at id: SocketID, _ context: inout PathContext
+    ) {
+        guard let state = sockets[tcp: id]?.state else { return }
+        let sendsNewDataFirst = acknowledged(header, hasPayload: !payload.isEmpty, at: id, &context)
+        guard sockets[tcp: id] != nil else { return }
+        receive(payload, header, at: id, &context)
+        if state == .finWait2, sockets[tcp: id]?.state == .timeWait {
+            sendTimeWaitAcknowledgment(id, &context)
             return
         }
-        if let timed = connection.timedSequence, !isBefore(number, timed.sequence) {
-            connection.measure(context.now - timed.sent)
-            connection.timedSequence = nil
-        } else if connection.retransmissions > 0, connection.usesTimestamps, let stamps = header.options.timestamps {
-            // What was sent twice is timed by the stamp the peer echoes (tcp_ack_update_rtt).
-            let milliseconds = timestamp(connection, context) &- stamps.echo
-            if milliseconds < 1 << 20 { connection.measure(Nanoseconds(milliseconds) * 1_000_000) }
+        if sendsNewDataFirst { sendNewData(id, &context) }
+        sendPending(id, &context)
+        respond(id, &context)
+    }
+
+    /// tcp_ack and what follows for the state. True when new data goes before what is sent again.
+    private mutating func acknowledged(
+        _ header: TCPHeader, hasPayload: Bool, at id: SocketID, _ context: inout PathContext
+    ) -> Bool {
+        let clock = sockets[tcp: id].map { timestamp($0, context) } ?? 0
+        let number = header.acknowledgment
+        guard let next = sockets[tcp: id]?.next, !isBefore(next, number),
+            let outcome = sockets[tcp: id]?.acknowledged(
+                by: header, hasPayload: hasPayload, clock: clock, at: context.now)
+        else { return false }
+        guard outcome.octets > 0 else {
+            armTimer(id, &context)
+            return false
         }
-        connection.unacknowledged = number
-        connection.retransmissions = 0
-        var wasAccepted = false
-        if connection.state == .synReceived {
-            connection.state = .established
-            newlyAcknowledged -= 1
-            wasAccepted = true
-        }
-        let finAcknowledged = connection.finSent && number == connection.next
-        connection.sendBuffer.removeFirst(newlyAcknowledged)
-        connection.congestionWindow += max(1, newlyAcknowledged / connection.segmentSize)
-        connection.retransmissionGeneration &+= 1
-        if finAcknowledged {
-            switch connection.state {
-            case .finWait1: connection.state = .finWait2
-            case .closing: connection.state = .timeWait
+        sockets[tcp: id]?.sendBuffer.removeFirst(outcome.octets)
+        let finEnd = sockets[tcp: id]?.finEnd
+        if finEnd == number {
+            switch sockets[tcp: id]?.state {
+            case .finWait1: sockets[tcp: id]?.state = .finWait2
+            case .closing: sockets[tcp: id]?.state = .timeWait
             case .lastAck:
                 sockets.remove(id)
-                return
+                return false
             default: break
             }
         }
-        sockets[tcp: id] = connection
         sockets.sockets[id.index].provesNextHop = true
-        if connection.underWay > 0 { setRetransmissionTimer(id, &context) }
-        if connection.state == .timeWait { enterTimeWait(id, &context) }
-        if wasAccepted, let listener = sockets.sockets[id.index].listener {
-            context.notify(id, in: self.id, .accepted(listener: listener))
-        }
+        armTimer(id, &context)
+        if sockets[tcp: id]?.state == .timeWait { enterTimeWait(id, &context) }
+        return outcome.sendsNewDataFirst
     }
 
-    /// Puts arriving octets in order, tells the application, and acknowledges: data at once, a lone FIN a little
-    /// later, so that the application's own FIN may carry the acknowledgment.
-    private mutating func receive(
-        _ payload: [UInt8], sequence: UInt32, fin: Bool, at id: SocketID, _ context: inout PathContext
-    ) {
-        guard var connection = sockets[tcp: id], !payload.isEmpty || fin else { return }
-        let end = sequence &+ UInt32(payload.count)
-        if isBefore(connection.expected, sequence) {
-            if connection.outOfOrder.count < 1024, !connection.outOfOrder.contains(where: { $0.sequence == sequence }) {
-                connection.outOfOrder.append((sequence, payload, fin))
-                connection.outOfOrder.sort { isBefore($0.sequence, $1.sequence) }
-            }
-            sockets[tcp: id] = connection
-            sendAcknowledgment(id, &context)
-            return
-        }
-        if isBefore(end &+ (fin ? 1 : 0), connection.expected &+ 1) {
-            sendAcknowledgment(id, &context)
-            return
-        }
-        var received = Array(payload.dropFirst(Int(connection.expected &- sequence)))
-        var sawFIN = fin
-        connection.expected = end
-        while let first = connection.outOfOrder.first, !isBefore(connection.expected, first.sequence) {
-            connection.outOfOrder.removeFirst()
-            let firstEnd = first.sequence &+ UInt32(first.octets.count)
-            if isBefore(connection.expected, firstEnd) {
-                received += first.octets.dropFirst(Int(connection.expected &- first.sequence))
-                connection.expected = firstEnd
-            }
-            sawFIN = sawFIN || first.fin
-        }
-        if !received.isEmpty { connection.growWindow(segment: payload.count) }
-        if sawFIN {
-            connection.expected &+= 1
-            switch connection.state {
-            case .established: connection.state = .closeWait
-            case .finWait1: connection.state = .closing
-            case .finWait2: connection.state = .timeWait
-            default: break
-            }
-        }
-        sockets[tcp: id] = connection
-        if !received.isEmpty || connection.state == .timeWait || connection.state == .closing {
-            sendAcknowledgment(id, &context)
-        } else {
-            oweAcknowledgment(id, &context)
-        }
-        if !received.isEmpty { context.notify(id, in: self.id, .received(received)) }
-        if sawFIN { context.notify(id, in: self.id, .endOfStream) }
-        if connection.state == .timeWait { enterTimeWait(id, &context) }
-    }
-
-    private mutating func oweAcknowledgment(_ id: SocketID, _ context: inout PathContext) {
-        guard var connection = sockets[tcp: id] else { return }
-        connection.owesAcknowledgment = true
-        connection.delayedAcknowledgment &+= 1
-        let generation = connection.delayedAcknowledgment
-        sockets[tcp: id] = connection
-        context.schedule(.delayedAcknowledgment(id, generation: generation), in: self.id, after: 40_000_000)
-    }
-
-    private mutating func enterTimeWait(_ id: SocketID, _ context: inout PathContext) {
-        guard var connection = sockets[tcp: id] else { return }
-        connection.retransmissionGeneration &+= 1
-        let generation = connection.retransmissionGeneration
-        sockets[tcp: id] = connection
+    mutating func enterTimeWait(_ id: SocketID, _ context: inout PathContext) {
+        sockets[tcp: id]?.timeWaitGeneration &+= 1
+        sockets[tcp: id]?.timer = nil
+        let generation = sockets[tcp: id]?.timeWaitGeneration ?? 0
         context.schedule(.timeWait(id, generation: generation), in: self.id, after: 60_000_000_000)
     }
 
-    private mutating func fail(_ id: SocketID, _ error: SocketError, _ context: inout PathContext) {
+    mutating func fail(_ id: SocketID, _ error: SocketError, _ context: inout PathContext) {
+        handOver(id, &context)
         sockets.remove(id)
         context.notify(id, in: self.id, .failed(error))
     }
 
     /// An ICMP error for a connection (tcp_v4_err): a connection being opened ends; an open one only adapts to a
-    /// smaller MTU.
+    /// smaller MTU, and sends again what was too large.
     mutating func tcpError(
         _ id: SocketID, _ error: SocketError, nextHopMTU: UInt16?, _ context: inout PathContext
     ) {
-        guard var connection = sockets[tcp: id] else { return }
+        guard let state = sockets[tcp: id]?.state else { return }
         if let nextHopMTU, let remote = sockets.sockets[id.index].remote {
             let headers = headerLength(towards: remote.address) + TCPHeader.length
-            let size = Int(nextHopMTU) - headers - (connection.usesTimestamps ? 12 : 0)
-            guard size >= 48, size < connection.segmentSize else { return }
-            connection.segmentSize = size
-            sockets[tcp: id] = connection
-            retransmitFirst(id, &context)
-        } else if connection.state == .synSent {
+            guard sockets[tcp: id]?.adapt(toSegments: Int(nextHopMTU) - headers) == true else { return }
+            sendPending(id, &context)
+        } else if state == .synSent {
             fail(id, error, &context)
         }
     }
 }
 
 extension TCPConnection {
-    /// Offers more after each arriving segment (tcp_grow_window): twice its size, up to what the buffer holds.
-    mutating func growWindow(segment: Int) {
-        // Small segments use up a little of the offer, which is opened again before it matters.
-        guard segment >= 850 else {
-            if receiveWindow > UInt32(segment) + 63 << 10 { receiveWindow -= UInt32(segment) }
-            return
+    /// What the peer's SYN says of its abilities.
+    mutating func adopt(_ header: TCPHeader) {
+        let options = header.options
+        expected = header.sequence &+ 1
+        receiving.offeredFrom = expected
+        usesTimestamps = options.timestamps != nil
+        recentTimestamp = options.timestamps?.value ?? 0
+        usesSACK = options.sackPermitted
+        if let scale = options.windowScale {
+            peerWindowScale = min(scale, 14)
+        } else {
+            peerWindowScale = 0
+            windowScale = 0
         }
-        // A full frame's buffer takes 2304 octets of memory; the share that is data bounds the window.
-        receiveLimit = max(receiveLimit, UInt32(131_072 * (segment * 256 / 2304) / 256))
-        receiveWindow = min(receiveWindow + 2 * UInt32(segment), receiveLimit)
+        let size = min(Int(options.maximumSegmentSize ?? 536), Int(advertisedSegmentSize))
+        segmentSize = max(size - (usesTimestamps ? 12 : 0), 48)
+        peerWindow = UInt32(header.window)
+        largestPeerWindow = peerWindow
+        windowUpdate = header.sequence
+    }
+
+    /// The handshake is complete (tcp_finish_connect, tcp_rcv_synrecv_state_process).
+    mutating func establish(_ header: TCPHeader, at now: Nanoseconds) {
+        unacknowledged = header.acknowledgment
+        state = .established
+        retransmissions = 0
+        timer = nil
+        if let handshakeSent { roundTrip.measure(now - handshakeSent) }
+        handshakeSent = nil
+        acknowledgments.connected(at: now)
+        if !header.flags.contains(.syn) {
+            windowUpdate = header.sequence
+            peerWindow = UInt32(header.window) << peerWindowScale
+            largestPeerWindow = max(largestPeerWindow, peerWindow)
+        }
+    }
+
+    /// Segments must be smaller from now on. False when they are already.
+    mutating func adapt(toSegments size: Int) -> Bool {
+        let size = size - (usesTimestamps ? 12 : 0)
+        guard size >= 48, size < segmentSize, state != .synSent, state != .synReceived else { return false }
+        segmentSize = size
+        sent.cut(to: UInt32(size), finEnd: finEnd)
+        if sent.lost > 0 { congestion.resend(until: next) }
+        return true
     }
 }

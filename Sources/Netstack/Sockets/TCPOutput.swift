@@ -1,5 +1,5 @@
 // What TCP sends: connection requests, data, acknowledgments, FIN, resets and retransmissions. Mirrors
-// net/ipv4/tcp_output.c and tcp_timer.c.
+// net/ipv4/tcp_output.c. Which data goes next is decided in SendDecision.swift.
 
 package import Addressing
 internal import Wire
@@ -28,46 +28,46 @@ extension NetworkNamespace {
 
     /// Begins a TCP connection and returns its socket; the answer comes as an event.
     package mutating func connectTCP(
-        to remote: SocketAddress, timeToLive: UInt8? = nil, _ context: inout PathContext
+        to remote: SocketAddress, timeToLive: UInt8? = nil, sendsKeepalives: Bool = false,
+        _ context: inout PathContext
     ) throws(SocketError) -> SocketID {
         let local = try localEnd(.tcp, for: remote, &context)
-        let segmentSize = advertisedSegmentSize(towards: remote.address, at: context.now)
         var connection = TCPConnection(
             state: .synSent, initialSequence: initialSequence(local, remote, context),
-            advertisedSegmentSize: segmentSize,
-            receiveWindow: TCPConnection.initialWindow(segmentSize: segmentSize, answersTimestamps: false),
-            timestampOffset: timestampOffset(local, remote, context))
-        connection.next &+= 1
+            advertisedSegmentSize: advertisedSegmentSize(towards: remote.address, at: context.now),
+            answersTimestamps: false, timestampOffset: timestampOffset(local, remote, context), sysctls)
+        connection.handshakeSent = context.now
+        connection.sendsKeepalives = sendsKeepalives
         let id = sockets.add(
             Socket(
                 kind: .tcp(connection), local: local, remote: remote,
                 identification: UInt16(truncatingIfNeeded: context.random.next()),
                 flowHash: UInt32(truncatingIfNeeded: context.random.next()) | 1, timeToLive: timeToLive))
         sendSYN(id, isRetransmission: false, &context)
-        setRetransmissionTimer(id, &context)
+        setTimer(id, .retransmission, after: connection.roundTrip.timeout, &context)
         return id
     }
 
     /// Gives octets to a connection to send.
     package mutating func send(_ id: SocketID, _ octets: [UInt8], _ context: inout PathContext) {
-        guard var connection = sockets[tcp: id], !connection.wantsClose else { return }
-        connection.sendBuffer.append(octets)
-        sockets[tcp: id] = connection
-        sendPending(id, &context)
+        guard sockets[tcp: id]?.wantsClose == false else { return }
+        sockets[tcp: id]?.sendBuffer.append(octets)
+        sockets[tcp: id]?.reportsWritten = true
+        sendAsOwner(id, &context)
     }
 
     /// Ends the application's side of a connection: FIN once everything is sent.
     package mutating func close(_ id: SocketID, _ context: inout PathContext) {
-        guard var connection = sockets[tcp: id] else {
+        guard let state = sockets[tcp: id]?.state else {
             sockets.remove(id)
             return
         }
-        switch connection.state {
+        switch state {
         case .synSent:
             sockets.remove(id)
         case .synReceived, .established, .closeWait:
-            connection.wantsClose = true
-            sockets[tcp: id] = connection
+            sockets[tcp: id]?.wantsClose = true
+            releaseFromOwner(id, &context)
             sendPending(id, &context)
         default: break
         }
@@ -109,20 +109,17 @@ extension NetworkNamespace {
         return value
     }
 
-    private mutating func sendSYN(_ id: SocketID, isRetransmission: Bool, _ context: inout PathContext) {
-        guard var connection = sockets[tcp: id],
+    mutating func sendSYN(_ id: SocketID, isRetransmission: Bool, _ context: inout PathContext) {
+        guard let connection = sockets[tcp: id],
             let remote = sockets.sockets[id.index].remote
         else { return }
         if isRetransmission {
             // A new hash, so that another path may be taken (sk_rethink_txhash).
             sockets.sockets[id.index].flowHash = UInt32(truncatingIfNeeded: context.random.next()) | 1
-        } else {
-            connection.timedSequence = (connection.next, context.now)
-            sockets[tcp: id] = connection
         }
         let segment = OutgoingSegment(
             local: sockets.sockets[id.index].local, remote: remote, sequence: connection.initialSequence, flags: .syn,
-            window: UInt16(clamping: connection.receiveWindow),
+            window: UInt16(clamping: connection.receiving.offered),
             options: TCPOptions(
                 maximumSegmentSize: connection.advertisedSegmentSize, windowScale: connection.windowScale,
                 sackPermitted: true, timestamps: TCPTimestamps(value: timestamp(connection, context), echo: 0)),
@@ -146,31 +143,30 @@ extension NetworkNamespace {
         let segment = OutgoingSegment(
             local: sockets.sockets[id.index].local, remote: remote, sequence: connection.initialSequence,
             acknowledgment: connection.expected, flags: [.syn, .ack],
-            window: UInt16(clamping: connection.receiveWindow), options: options,
+            window: UInt16(clamping: connection.receiving.offered), options: options,
             flowHash: sockets.sockets[id.index].flowHash,
             timeToLive: sockets.sockets[id.index].timeToLive, isRetransmission: isRetransmission)
         transmit(segment, &context)
     }
 
-    /// A segment of an open connection.
+    /// A segment of an open connection. Every one tells what has arrived.
     private mutating func sendSegment(
         _ id: SocketID, sequence: UInt32, flags: TCPFlags, payload: ArraySlice<UInt8> = [],
         isRetransmission: Bool = false, _ context: inout PathContext
     ) {
-        guard var connection = sockets[tcp: id],
-            let remote = sockets.sockets[id.index].remote
+        guard let remote = sockets.sockets[id.index].remote,
+            let told = sockets[tcp: id]?.tellOfArrivals(sendsData: !payload.isEmpty, at: context.now)
         else { return }
-        connection.owesAcknowledgment = false
-        connection.delayedAcknowledgment &+= 1
-        sockets[tcp: id] = connection
         var options = TCPOptions()
-        if connection.usesTimestamps {
+        options.sackBlocks = told.blocks
+        if told.usesTimestamps {
             options.timestamps = TCPTimestamps(
-                value: timestamp(connection, context), echo: connection.recentTimestamp)
+                value: told.timestampOffset &+ UInt32(truncatingIfNeeded: context.now / 1_000_000),
+                echo: told.recentTimestamp)
         }
         let segment = OutgoingSegment(
             local: sockets.sockets[id.index].local, remote: remote, sequence: sequence,
-            acknowledgment: connection.expected, flags: flags.union(.ack), window: connection.windowField,
+            acknowledgment: told.expected, flags: flags.union(.ack), window: told.window,
             options: options, payload: payload, identification: nextIdentification(of: id),
             flowHash: sockets.sockets[id.index].flowHash,
             timeToLive: sockets.sockets[id.index].timeToLive, isRetransmission: isRetransmission,
@@ -180,45 +176,72 @@ extension NetworkNamespace {
     }
 
     mutating func sendAcknowledgment(_ id: SocketID, _ context: inout PathContext) {
-        guard let connection = sockets[tcp: id] else { return }
-        sendSegment(id, sequence: connection.next, flags: [], &context)
+        guard let next = sockets[tcp: id]?.next else { return }
+        sendSegment(id, sequence: next, flags: [], &context)
     }
 
-    /// Sends what the windows allow: data in segments, PSH on the last, then FIN.
-    mutating func sendPending(_ id: SocketID, _ context: inout PathContext) {
-        while var connection = sockets[tcp: id] {
-            guard connection.state == .established || connection.state == .closeWait else { return }
-            let sent = Int(connection.underWay)
-            let window = min(Int(connection.peerWindow), connection.congestionWindow * connection.segmentSize)
-            let available = connection.sendBuffer.count - sent
-            if available > 0 {
-                let count = min(available, connection.segmentSize, max(window - sent, 0))
-                // A partial segment waits while the window is what cuts it.
-                guard count > 0, count == min(available, connection.segmentSize) || sent == 0 else {
-                    // A window that stays shut is asked about from time to time (tcp_check_probe_timer).
-                    if sent == 0 { setRetransmissionTimer(id, &context) }
-                    return
-                }
-                let payload = connection.sendBuffer[sent..<sent + count]
-                let sequence = connection.next
-                connection.next &+= UInt32(count)
-                if connection.timedSequence == nil { connection.timedSequence = (connection.next, context.now) }
-                sockets[tcp: id] = connection
-                sendSegment(
-                    id, sequence: sequence, flags: count == available ? .psh : [], payload: payload, &context)
-                if sent == 0 { setRetransmissionTimer(id, &context) }
-                continue
-            }
-            guard connection.wantsClose, !connection.finSent else { return }
-            let sequence = connection.next
-            connection.finSent = true
-            connection.next &+= 1
-            connection.state = connection.state == .established ? .finWait1 : .lastAck
-            sockets[tcp: id] = connection
-            sendSegment(id, sequence: sequence, flags: .fin, &context)
-            setRetransmissionTimer(id, &context)
-            return
+    /// What is left of a closed connection acknowledges a FIN (tcp_v4_timewait_ack): the IP id is zero.
+    mutating func sendTimeWaitAcknowledgment(_ id: SocketID, _ context: inout PathContext) {
+        guard let connection = sockets[tcp: id], let remote = sockets.sockets[id.index].remote else { return }
+        var options = TCPOptions()
+        if connection.usesTimestamps {
+            options.timestamps = TCPTimestamps(
+                value: timestamp(connection, context), echo: connection.recentTimestamp)
         }
+        sockets[tcp: id]?.acknowledgments.sent()
+        let window = connection.receiving.offered >> Int(connection.windowScale)
+        let segment = OutgoingSegment(
+            local: sockets.sockets[id.index].local, remote: remote, sequence: connection.next,
+            acknowledgment: connection.expected, flags: .ack, window: UInt16(clamping: window), options: options,
+            flowHash: sockets.sockets[id.index].flowHash)
+        transmit(segment, &context)
+    }
+
+    /// Sends what the windows allow: first what was lost, then new data and FIN (tcp_xmit_retransmit_queue,
+    /// tcp_write_xmit).
+    mutating func sendPending(_ id: SocketID, _ context: inout PathContext) {
+        if sockets[tcp: id]?.isOwned == true { return }
+        while let burst = sockets[tcp: id]?.nextLost(at: context.now), !burst.isEmpty {
+            sendAgain(burst, id, &context)
+        }
+        sendNewData(id, &context)
+    }
+
+    mutating func sendNewData(_ id: SocketID, _ context: inout PathContext) {
+        while let segments = sockets[tcp: id]?.nextNew(at: context.now), !segments.isEmpty {
+            for segment in segments { sendData(segment, id, isRetransmission: false, &context) }
+        }
+        armTimer(id, &context)
+    }
+
+    /// The segments of a burst leave again.
+    mutating func sendAgain(_ burst: [SegmentToSend], _ id: SocketID, _ context: inout PathContext) {
+        for segment in burst { sendData(segment, id, isRetransmission: true, &context) }
+        armTimer(id, &context)
+    }
+
+    mutating func sendData(
+        _ segment: SegmentToSend, _ id: SocketID, isRetransmission: Bool, _ context: inout PathContext
+    ) {
+        guard let first = sockets[tcp: id]?.unacknowledged else { return }
+        let start = Int(segment.start &- first)
+        guard let payload = sockets[tcp: id]?.sendBuffer[start..<start + segment.length] else { return }
+        var flags: TCPFlags = segment.pushes ? .psh : []
+        if segment.fin { flags.insert(.fin) }
+        sendSegment(
+            id, sequence: segment.start, flags: flags, payload: payload, isRetransmission: isRetransmission, &context)
+    }
+
+    /// An old number, which the peer must answer (tcp_xmit_probe_skb).
+    mutating func sendProbe(_ id: SocketID, _ context: inout PathContext) {
+        guard let number = sockets[tcp: id]?.unacknowledged else { return }
+        sendSegment(id, sequence: number &- 1, flags: [], isRetransmission: true, &context)
+    }
+
+    /// Ends a connection whose peer is gone (tcp_send_active_reset).
+    mutating func resetPeer(_ id: SocketID, _ context: inout PathContext) {
+        guard let next = sockets[tcp: id]?.next else { return }
+        sendSegment(id, sequence: next, flags: .rst, &context)
     }
 
     /// Refuses a segment nobody expects (tcp_v4_send_reset, nf_send_reset): no options, IP id 0.
@@ -265,94 +288,5 @@ extension NetworkNamespace {
         }
         originate(packet, parent: parent ?? context.cause, isRetransmission: segment.isRetransmission, &context)
         localOutput(packet, by: route, &context)
-    }
-
-    // MARK: timers
-
-    mutating func setRetransmissionTimer(_ id: SocketID, _ context: inout PathContext) {
-        guard var connection = sockets[tcp: id] else { return }
-        connection.retransmissionGeneration &+= 1
-        let generation = connection.retransmissionGeneration
-        sockets[tcp: id] = connection
-        context.schedule(
-            .retransmission(id, generation: generation), in: self.id, after: connection.retransmissionTimeout)
-    }
-
-    /// Nobody acknowledged in time (tcp_retransmit_timer).
-    mutating func retransmissionTimer(_ id: SocketID, _ generation: UInt32, _ context: inout PathContext) {
-        guard var connection = sockets[tcp: id], connection.retransmissionGeneration == generation,
-            connection.underWay > 0 || !connection.sendBuffer.isEmpty
-        else { return }
-        let isHandshake = connection.state == .synSent || connection.state == .synReceived
-        let limit =
-            connection.state == .synSent
-            ? sysctls.tcpSynRetries + sysctls.tcpSynLinearTimeouts : isHandshake ? 5 : sysctls.tcpRetries2
-        guard connection.retransmissions < limit else {
-            sockets.remove(id)
-            context.notify(id, in: self.id, .failed(.timedOut))
-            return
-        }
-        connection.retransmissions += 1
-        connection.timedSequence = nil
-        // The first SYN retransmissions come a second apart (tcp_syn_linear_timeouts), then the time doubles.
-        let isLinear = connection.state == .synSent && connection.retransmissions <= sysctls.tcpSynLinearTimeouts
-        if !isLinear { connection.retransmissionTimeout = min(connection.retransmissionTimeout * 2, 120_000_000_000) }
-        sockets[tcp: id] = connection
-        context.cause = 0
-        // What still waits for a neighbor on this very host is not sent again (skb_still_in_host_queue).
-        if neighbors.holdsPacket(flowHash: sockets.sockets[id.index].flowHash) {
-            setRetransmissionTimer(id, &context)
-            return
-        }
-        switch connection.state {
-        case .synSent: sendSYN(id, isRetransmission: true, &context)
-        case .synReceived: sendSYNACK(id, isRetransmission: true, &context)
-        default: retransmitFirst(id, &context)
-        }
-        setRetransmissionTimer(id, &context)
-    }
-
-    /// Sends the oldest unacknowledged segment again.
-    mutating func retransmitFirst(_ id: SocketID, _ context: inout PathContext) {
-        guard let connection = sockets[tcp: id] else { return }
-        let count = min(connection.sendBuffer.count, connection.segmentSize, Int(connection.underWay))
-        if connection.underWay == 0 {
-            // An old number, which the peer must answer with its window (tcp_xmit_probe_skb).
-            sendSegment(
-                id, sequence: connection.unacknowledged &- 1, flags: [], isRetransmission: true, &context)
-        } else if count > 0 {
-            let isLast = count == connection.sendBuffer.count
-            sendSegment(
-                id, sequence: connection.unacknowledged, flags: isLast ? .psh : [],
-                payload: connection.sendBuffer[0..<count], isRetransmission: true, &context)
-        } else if connection.finSent {
-            sendSegment(
-                id, sequence: connection.unacknowledged, flags: .fin, isRetransmission: true, &context)
-        }
-    }
-
-    mutating func delayedAcknowledgmentTimer(_ id: SocketID, _ generation: UInt32, _ context: inout PathContext) {
-        guard let connection = sockets[tcp: id], connection.owesAcknowledgment,
-            connection.delayedAcknowledgment == generation
-        else { return }
-        context.cause = 0
-        sendAcknowledgment(id, &context)
-    }
-
-    package mutating func timerFired(_ timer: Timer, _ context: inout PathContext) {
-        connections.reclaimUnconfirmed()
-        context.cause = 0
-        switch timer {
-        case .neighbor(let link, let address, let generation): neighborTimer(link, address, generation, &context)
-        case .retransmission(let socket, let generation): retransmissionTimer(socket, generation, &context)
-        case .delayedAcknowledgment(let socket, let generation):
-            delayedAcknowledgmentTimer(socket, generation, &context)
-        case .timeWait(let socket, let generation):
-            if case .tcp(let connection) = sockets.sockets[socket.index].kind,
-                connection.retransmissionGeneration == generation
-            {
-                sockets.remove(socket)
-            }
-        }
     }
 }

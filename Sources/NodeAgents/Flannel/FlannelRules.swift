@@ -17,12 +17,14 @@ public enum FlannelRules {
     ///   - network: the overlay, such as `10.244.0.0/16`.
     ///   - subnet: this node's part of it, such as `10.244.1.0/24`.
     ///   - masquerades: flanneld's `--ip-masq`.
+    ///   - forwards: flanneld accepts what pods send and receive (`--iptables-forward-rules`).
     public static func install(
-        network: IPPrefix, subnet: IPPrefix, masquerades: Bool = true, into ruleset: inout Ruleset
+        network: IPPrefix, subnet: IPPrefix, masquerades: Bool = true, forwards: Bool = true,
+        into ruleset: inout Ruleset
     ) {
         precondition(network.family == subnet.family, "network and subnet are of different families")
         if masquerades { installMasquerade(network: network, subnet: subnet, into: &ruleset[.nat]) }
-        installForward(network: network, into: &ruleset[.filter])
+        if forwards { installForward(network: network, into: &ruleset[.filter]) }
     }
 
     private static func installMasquerade(network: IPPrefix, subnet: IPPrefix, into table: inout Table) {

@@ -70,6 +70,7 @@ public enum NodeNetwork {
         if udpStream > 0 { namespace.sysctls.connectionTimeouts.udpStream = Int(udpStream / 1_000_000_000) }
         namespace.sysctls.connectionTimeouts.tcpEstablished = Int(proxy.conntrack.tcpEstablishedTimeout / 1_000_000_000)
         namespace.sysctls.connectionTimeouts.tcpCloseWait = Int(proxy.conntrack.tcpCloseWaitTimeout / 1_000_000_000)
+        kernel(of: node.metadata)?.apply(to: &namespace.sysctls)
         // Those of single interfaces last: what they say is not overwritten by what all interfaces are told.
         let settings = settings(of: node)
         for isOfInterface in [false, true] {
@@ -85,6 +86,33 @@ public enum NodeNetwork {
         let prefix = prefix + "sysctl."
         return node.metadata.annotations.filter { $0.key.hasPrefix(prefix) }.sorted { $0.key < $1.key }
             .map { (String($0.key.dropFirst(prefix.count)), $0.value) }
+    }
+
+    /// The kernel a node or host runs, when its annotation `podnet.dev/kernel` names one.
+    public static func kernel(of metadata: ObjectMeta) -> KernelProfile? {
+        metadata.annotations[prefix + "kernel"].flatMap { KernelProfile($0) }
+    }
+
+    /// A pod runs on its node's kernel, and begins with the TCP memory set there.
+    public static func applyKernel(of node: Node, toPod namespace: inout NetworkNamespace) {
+        kernel(of: node.metadata)?.apply(to: &namespace.sysctls)
+        let name = "net.ipv4.tcp_rmem"
+        if let value = node.metadata.annotations[prefix + "sysctl." + name] {
+            _ = namespace.sysctls.set(name, to: value)
+        }
+    }
+
+    /// Checks the kernels that nodes and hosts name.
+    public static func checkKernels(_ objects: some Sequence<some KubernetesObject>) throws(ObjectError) {
+        for object in objects {
+            guard let value = object.metadata.annotations[prefix + "kernel"], KernelProfile(value) == nil else {
+                continue
+            }
+            throw ObjectError(
+                object, FieldPath("metadata", "annotations").key(prefix + "kernel"),
+                "\"\(value)\" is no kernel version podnet knows",
+                hint: "write \(KernelProfile.oldest) or a later one, as `uname -r` prints it")
+        }
     }
 
     /// Checks what annotations set: a name podnet does not model, or of an interface no node has, is a warning, a value

@@ -108,6 +108,7 @@ public struct CaptureExport: Sendable {
         var pending: [UInt32: [String]] = [:]
         var lastFrame: [UInt32: Int] = [:]
         var chains: [String] = []
+        var faults: [UInt32: String] = [:]
         for event in recording.events {
             if case .frame(_, _, _, let record) = event.kind {
                 guard record >= 0 else { continue }
@@ -125,6 +126,7 @@ public struct CaptureExport: Sendable {
                 guard reason != .otherHost, let record = lastFrame[event.packet] else { continue }
                 var text = "dropped \(reason.rawValue): \(reason.explanation)"
                 if let rule { text += " (\(namespace.traceRule(rule).text))" }
+                if let fault = faults[event.packet] { text += "; \(fault)" }
                 comments[record].append(text)
             case .originated(_, let isRetransmission):
                 if isRetransmission { pending[event.packet, default: []].append("sent again") }
@@ -132,6 +134,7 @@ public struct CaptureExport: Sendable {
                 guard let step = simulator.step(event, in: namespace, chains: &chains), let text = text(step) else {
                     continue
                 }
+                if case .fault = event.kind { faults[event.packet] = text }
                 pending[event.packet, default: []].append(text)
             }
         }
@@ -158,6 +161,7 @@ public struct CaptureExport: Sendable {
         case .routed(let route, _): return "route \(route)"
         case .waitsForNeighbor(let address, let link): return "waited for ARP: \(address) on \(link)"
         case .fragmented(let count, let mtu): return "fragmented into \(count) for MTU \(mtu)"
+        case .fault(let name, let action): return faultText(name, action)
         case .hook, .rule, .tracked, .bridged, .flooded: return nil
         }
     }

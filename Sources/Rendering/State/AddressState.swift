@@ -1,6 +1,6 @@
 // Links and addresses of a namespace as `ip link` and `ip addr` of iproute2 6.1 print them, and as their -j does.
-// Simplified: nothing queues in podnet, so every qdisc is noqueue; links without an IPv6 address have no
-// link-local one either.
+// Simplified: nothing queues in podnet but the queues of faults, so every other qdisc is noqueue; links without an IPv6
+// address have no link-local one either.
 
 internal import Addressing
 public import Netstack
@@ -85,10 +85,13 @@ extension NamespaceState {
 
     // MARK: links
 
-    /// A bridge has carrier when a port is up; every other link when it is up itself.
-    private func hasCarrier(_ link: Link) -> Bool {
-        guard case .bridge(let number) = link.kind else { return link.isUp }
-        return link.isUp && namespace.bridges[number].ports.contains { namespace.links[$0.index].isUp }
+    /// A bridge has carrier when a port has; every other link when it is up and its peer too.
+    func hasCarrier(_ link: Link) -> Bool {
+        guard case .bridge(let number) = link.kind else { return link.isUp && link.hasCarrier }
+        return link.isUp
+            && namespace.bridges[number].ports.contains { port in
+                namespace.links[port.index].isUp && namespace.links[port.index].hasCarrier
+            }
     }
 
     func flags(_ link: Link) -> [String] {
@@ -120,7 +123,8 @@ extension NamespaceState {
     private func hasQueue(_ link: Link) -> Bool { link.kind != .dummy }
 
     private func queueing(_ link: Link) -> String {
-        relay(link)?.kind == .tun ? "pfifo_fast" : hasQueue(link) ? "noqueue" : "noop"
+        if link.trafficControl?.hasQueue == true { return "netem" }
+        return relay(link)?.kind == .tun ? "pfifo_fast" : hasQueue(link) ? "noqueue" : "noop"
     }
 
     private func queueLength(_ link: Link) -> Int { relay(link)?.kind == .tun ? 500 : 1000 }

@@ -21,7 +21,7 @@ extension NamespaceState {
         var objects: [JSONValue] = []
         for port in ports {
             guard let bridge = port.bridge else { continue }
-            let state = port.isUp ? "forwarding" : "disabled"
+            let state = hasCarrier(port) ? "forwarding" : "disabled"
             let peer = peerName(of: port)
             text += "\(port.index): \(port.name)" + (peer.map { "@\($0)" } ?? "") + ": "
             text += "<\(flags(port).joined(separator: ","))> mtu \(port.mtu) master \(self.name(of: bridge)) "

@@ -73,7 +73,7 @@ enum PrintedKinds {
     static let all: [any PrintedObject.Type] =
         workloads + [
             Node.self, Namespace.self, Endpoints.self, EndpointSlice.self, ConfigMap.self, NetworkPolicy.self,
-            ServiceCIDR.self, Host.self, Underlay.self,
+            ServiceCIDR.self, Host.self, Underlay.self, Fault.self, Scenario.self,
         ]
 
     static func kind(named word: String) -> (any PrintedObject.Type)? { all.first { $0.resource.isMeant(by: word) } }

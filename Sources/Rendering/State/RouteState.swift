@@ -20,6 +20,10 @@ extension NamespaceState {
         var shown: [(route: Route, isLocalTable: Bool)] = []
         if table != .local { shown += inOrder(namespace.mainTable.routes).map { ($0, false) } }
         if table != .main { shown += inOrder(namespace.localTable.routes).map { ($0, true) } }
+        // The kernel takes the routes of a link away when it goes down, but for those to own addresses.
+        shown.removeAll { route, _ in
+            route.kind != .local && route.link.map { !namespace.links[$0.index].isUp } == true
+        }
         shown.removeAll { $0.route.prefix.family != family || device != nil && $0.route.link != device }
         let members = shown.map { route, isLocalTable in
             routeMembers(route, table: table == .all && isLocalTable ? "local" : nil, showsDevice: device == nil)
@@ -59,7 +63,11 @@ extension NamespaceState {
         add("prefsrc", route.preferredSource?.description)
         let hasMetric = route.metric != 0 || prefix.family == .ipv6
         if hasMetric { members.append(JSONValue.Member("metric", .number(route.metric))) }
-        members.append(JSONValue.Member("flags", .array(route.isOnlink ? [.string("onlink")] : [])))
+        var flags = route.isOnlink ? ["onlink"] : []
+        if let link = route.link, namespace.links[link.index].isUp, !hasCarrier(namespace.links[link.index]) {
+            flags.append("linkdown")
+        }
+        members.append(JSONValue.Member("flags", .array(flags.map(JSONValue.string))))
         add("pref", prefix.family == .ipv6 ? "medium" : nil)
         return members
     }
@@ -100,6 +108,8 @@ extension NamespaceState {
         var text = ""
         var objects: [JSONValue] = []
         for entry in namespace.neighbors.entries where device == nil || entry.link == device {
+            // A link that goes down forgets its neighbors.
+            guard namespace.links[entry.link.index].isUp else { continue }
             let isResolved = entry.state != .incomplete && entry.state != .failed
             text += "\(entry.address) "
             if device == nil { text += "dev \(self.name(of: entry.link)) " }

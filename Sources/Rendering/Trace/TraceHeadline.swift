@@ -28,6 +28,8 @@ extension FlowTrace {
             parts += clientView
         case .unreachable: parts = unreachability + clientView
         }
+        let fault = request?.fault ?? (verdict == .unanswered ? reply?.fault : nil)
+        if verdict != .delivered, let fault { parts.insert("fault \"\(fault)\"", at: min(parts.count, 2)) }
         return parts.joined(separator: " · ")
     }
 

@@ -37,6 +37,9 @@ public struct TraceJSON: Sendable {
             "request": trace.request.map { packet($0) },
             "reply": trace.reply.map { packet($0) },
             "packets": .array(trace.packets.map { summary($0) }),
+            "faults": trace.faults.isEmpty
+                ? nil
+                : .array(trace.faults.map { .object(["name": .string($0.name), "text": .string($0.text)]) }),
         ])
     }
 
@@ -81,11 +84,11 @@ public struct TraceJSON: Sendable {
         .object([
             "packet": .number(Int(trace.packet)),
             "hops": .array(trace.hops.map { hop($0) }),
-            "disposition": disposition(trace.disposition),
+            "disposition": disposition(trace.disposition, fault: trace.fault),
         ])
     }
 
-    private func disposition(_ disposition: Disposition) -> JSONValue {
+    private func disposition(_ disposition: Disposition, fault: String?) -> JSONValue {
         switch disposition {
         case .delivered(let namespace):
             return .object(["kind": .string("delivered"), "namespace": .string(namespace)])
@@ -93,6 +96,7 @@ public struct TraceJSON: Sendable {
             return .object([
                 "kind": .string("dropped"), "reason": .string(reason.rawValue),
                 "explanation": .string(reason.explanation), "place": .string(place), "rule": rule.map { self.rule($0) },
+                "fault": fault.map { .string($0) },
             ])
         case .waiting(let place): return .object(["kind": .string("waiting"), "place": .string(place)])
         }
@@ -191,6 +195,13 @@ public struct TraceJSON: Sendable {
         case .flooded(let bridge): return .object(["kind": .string("flooded"), "bridge": .string(bridge)])
         case .fragmented(let count, let mtu):
             return .object(["kind": .string("fragmented"), "count": .number(count), "mtu": .number(mtu)])
+        case .fault(let name, let action):
+            var delay: JSONValue?
+            if case .delayed(let time) = action { delay = .number(Int(time)) }
+            return .object([
+                "kind": .string("fault"), "fault": .string(name), "action": .string(action.word),
+                "delayNanoseconds": delay,
+            ])
         }
     }
 
@@ -201,7 +212,7 @@ public struct TraceJSON: Sendable {
             "sender": .string(packet.sender),
             "retransmission": .bool(packet.isRetransmission),
             "headers": headers(packet.headers),
-            "disposition": disposition(packet.disposition),
+            "disposition": disposition(packet.disposition, fault: packet.fault),
         ])
     }
 }

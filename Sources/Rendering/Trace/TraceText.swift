@@ -171,6 +171,9 @@ public struct TraceText: Sendable {
             return level == .minimal ? [] : [indent + dimmed("\(bridge) floods it")]
         case .fragmented(let count, let mtu):
             return [indent + "fragmented into \(count) for MTU \(mtu)"]
+        case .fault(let name, let action):
+            // Chance has no place in a stable text.
+            return level == .minimal ? [] : [indent + coloured(faultText(name, action), .red)]
         }
     }
 
@@ -224,6 +227,7 @@ public struct TraceText: Sendable {
                 lines.append(
                     indent + "  \(rule.table) \(rule.chain)" + (rule.comment.map { " \"\($0)\"" } ?? ""))
             }
+            if let fault = trace.fault { lines.append(indent + "  because of fault \"\(fault)\"") }
             return lines
         case .waiting(let place):
             return [(level == .minimal ? "  " : "     ") + "still waiting at \(place)"]
@@ -235,31 +239,54 @@ public struct TraceText: Sendable {
         let again = trace.retransmissions
         if !again.isEmpty {
             let start = trace.report.started
-            let times = again.map { durationText($0.time - start) }.joined(separator: ", ")
+            let times = again.prefix(Self.mostListed).map { durationText($0.time - start) }.joined(separator: ", ")
+            let rest = again.count - Self.mostListed
             lines.append("")
-            lines.append("sent again after \(times)")
+            lines.append("sent again after \(times)" + (rest > 0 ? ", and \(rest) times more" : ""))
         }
         lines.append("")
         let count = trace.packets.count
         var exchange = "\(count) packet\(count == 1 ? "" : "s")"
         if trace.report.request.protocol == .tcp, count > 1 {
-            exchange += ": " + trace.packets.map { flagText($0.headers) }.joined(separator: " ")
+            exchange += ": " + flagsText(trace.packets)
         }
         lines.append(bold("exchange") + "  " + exchange)
         switch trace.report.outcome {
         case .answered where trace.report.request.protocol == .tcp:
             let status = trace.responseStatus ?? "an answer"
-            let body = trace.responseBody.split(separator: "\n", omittingEmptySubsequences: false)
+            let isLong = trace.responseLength > Self.longestBody
+            let text = isLong ? "" : trace.responseBody
+            let body = text.split(separator: "\n", omittingEmptySubsequences: false)
+            let what = isLong ? "\(trace.responseLength) octets " : body.count > 1 ? "" : quoted(text) + " "
             lines.append(
-                bold("answer") + "    \(status) " + (body.count > 1 ? "" : quoted(trace.responseBody) + " ")
-                    + "after " + durationText(trace.report.finished - trace.report.started))
+                bold("answer") + "    \(status) " + what + "after "
+                    + durationText(trace.report.finished - trace.report.started))
             if level == .detail { lines += trace.responseHeaders.map { "          \($0.name): \($0.value)" } }
             if body.count > 1 { lines += body.map { "          \($0)" } }
         case .answered:
             lines.append(bold("answer") + "    after " + durationText(trace.report.finished - trace.report.started))
         default: break
         }
+        let label = trace.faults.count == 1 ? "fault " : "faults"
+        for (number, fault) in trace.faults.enumerated() {
+            lines.append((number == 0 ? bold(label) : "      ") + "    " + fault.described)
+        }
         return lines
+    }
+
+    /// Longer bodies are counted instead of shown.
+    private static let longestBody = 4096
+    /// Of more packets only the first and the last are listed.
+    private static let mostListed = 40
+
+    private func flagsText(_ packets: [FlowPacket]) -> String {
+        let half = Self.mostListed / 2
+        guard packets.count > Self.mostListed else {
+            return packets.map { flagText($0.headers) }.joined(separator: " ")
+        }
+        return
+            (packets.prefix(half).map { flagText($0.headers) } + ["..."]
+            + packets.suffix(half).map { flagText($0.headers) }).joined(separator: " ")
     }
 
     private func flagText(_ headers: HeaderSummary) -> String {
