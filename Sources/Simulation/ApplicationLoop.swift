@@ -125,7 +125,7 @@ extension Simulator {
     ) {
         if case .client(let flow) = applications[key] {
             flows[flow].response = payload
-            answered(flow, event)
+            answered(flow, by: event)
             return
         }
         schedule(
@@ -147,22 +147,22 @@ extension Simulator {
         case .received(let octets):
             flows[flow].response += octets
             let isLast = flows[flow].asked == flows[flow].request.requests
-            if !isLast, HTTP.isComplete(flows[flow].response) { answered(flow, event) }
+            if !isLast, HTTP.isComplete(flows[flow].response) { answered(flow, by: event) }
         case .endOfStream:
             if flows[flow].asked == flows[flow].request.requests {
-                answered(flow, event)
+                answered(flow, by: event)
             } else {
                 finish(flow, .failed(.connectionReset))
             }
             schedule(.close(event.namespace, event.socket, cause: event.packet), after: ApplicationDelay.clientClose)
-        case .echoReply: answered(flow, event)
+        case .echoReply: answered(flow, by: event)
         case .failed(let error): finish(flow, .failed(error), by: event.packet)
         default: break
         }
     }
 
     /// The client has its answer: it asks again after a pause, or is done.
-    private mutating func answered(_ flow: Int, _ event: SocketEvent) {
+    private mutating func answered(_ flow: Int, by event: SocketEvent) {
         guard flows[flow].outcome == nil, flows[flow].answered < flows[flow].asked else { return }
         flows[flow].answered += 1
         if flows[flow].asked == flows[flow].request.requests {

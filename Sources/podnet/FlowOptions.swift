@@ -92,6 +92,7 @@ struct FlowOptions: ParsableArguments {
         var request = try request(
             from: source, to: destination, by: hasPort ? probes : .icmp, in: cluster, namespace: namespace, &simulator)
         request.protocol = probes
+        request.requests = 1
         if !hasPort { request.port = nil }
         return request
     }
