@@ -13,6 +13,7 @@ package struct RandomCluster {
     private var chance: SeededGenerator
     private var nodes: [String] = []
     private var pods: [(name: String, address: String)] = []
+    private var hostPorts: [String] = []
     private var services: [(name: String, address: String, port: Int, nodePort: Int, external: String?, isUDP: Bool)] =
         []
 
@@ -53,7 +54,7 @@ package struct RandomCluster {
                   {"type": "flannel", "delegate": {"hairpinMode": \(draw(90)), "isDefaultGateway": true\(mtu)}},
                   {"type": "portmap", "capabilities": {"portMappings": true}}]}
               net-conf.json: |
-                {"Network": "10.244.0.0/16", "Backend": {\(backend)}}
+                {"Network": "10.244.0.0/16", "EnableNFTables": \(draw(15)), "Backend": {\(backend)}}
             """)
         add(
             """
@@ -97,6 +98,8 @@ package struct RandomCluster {
             for place in 0..<chance.next(in: 0...4) {
                 let name = "\(node)-\(place)"
                 let address = "10.244.\(number + 1).\(2 + place)"
+                let hostPort = draw(15) ? ", hostPort: \(8081 + place)" : ""
+                if !hostPort.isEmpty { hostPorts.append("192.168.50.\(11 + number):\(8081 + place)") }
                 pods.append((name, address))
                 add(
                     """
@@ -106,7 +109,7 @@ package struct RandomCluster {
                     spec:
                       nodeName: \(node)
                       containers:
-                      - {name: main, image: main, ports: [{containerPort: 8080}, {containerPort: 7, protocol: UDP}]}
+                      - {name: main, image: main, ports: [{containerPort: 8080\(hostPort)}, {containerPort: 7, protocol: UDP}]}
                     status: {podIP: \(address), podIPs: [{ip: \(address)}], phase: Running}
                     """)
             }
@@ -209,6 +212,16 @@ package struct RandomCluster {
                 request.payload = (0..<size).map { UInt8(97 + $0 % 26) }
                 name += " (\(size) octets)"
             }
+            if transport == .tcp, draw(15) {
+                let size = draw([1300, 1500, 3000, 5000, 10_000])
+                request.responseOctets = size
+                name += " --response-bytes \(size)"
+            }
+            if draw(8) {
+                request.requests = 2
+                request.interval = 200_000_000
+                name += " --requests 2 --interval 200ms"
+            }
             flows.append(LabFlow(request, name: name))
             // Warm: the same again.
             if draw(30), flows.count < count { flows.append(LabFlow(request, name: name + ", again")) }
@@ -239,6 +252,7 @@ package struct RandomCluster {
             let isLoopback = source.hasPrefix("node/") && draw(20)
             let address = isLoopback ? "127.0.0.1" : "192.168.50.\(10 + node)"
             return ("\(address):\(service.nodePort)", service.isUDP ? .udp : .tcp)
+        case ..<62 where !hostPorts.isEmpty: return (draw(hostPorts), .tcp)
         case ..<72:
             guard !pods.isEmpty else { return ("192.168.50.11:9100", .tcp) }
             return ("\(draw(pods).address):\(transport == .udp ? 7 : 8080)", transport)

@@ -34,7 +34,7 @@ struct RandomClusterTests {
         "rp_filter: \"1\"",
         "rp_filter: \"2\"", "ip_forward: \"0\"", "bridge-nf-call-iptables: \"0\"", "hostNetwork", "NodePort",
         "LoadBalancer", "externalTrafficPolicy: Local", "internalTrafficPolicy: Local", "sessionAffinity",
-        "externalIPs", "protocol: UDP", "app: nobody",
+        "externalIPs", "hostPort", "EnableNFTables\": true", "protocol: UDP", "app: nobody",
     ]) func `chance draws every kind of thing`(word: String) {
         let drawn = Self.seeds.filter { RandomCluster(seed: $0).text.contains(word) }
         #expect(!drawn.isEmpty && drawn.count < Self.seeds.count)
