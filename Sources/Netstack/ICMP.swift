@@ -189,13 +189,16 @@ extension NetworkNamespace {
         switch quoted.protocol {
         case .tcp:
             if let socket = sockets.tcpSocket(local: local, remote: remote) {
+                context.notify(socket, in: id, .errorQueued(error))
                 if let mtu { learnPathMTU(mtu, to: quoted.destination, at: context.now) }
                 tcpError(socket, error, nextHopMTU: mtu.map(UInt16.init(clamping:)), &context)
             }
         case .udp:
             // Unreachable hosts and networks are soft errors, which datagram sockets do not hear of.
             let isHard = error == .connectionRefused || error == .protocolUnreachable || error == .messageTooLong
-            if isHard, let socket = sockets.udpSocket(local: local, remote: remote) {
+            guard let socket = sockets.udpSocket(local: local, remote: remote) else { break }
+            context.notify(socket, in: id, .errorQueued(error))
+            if isHard {
                 if let mtu { learnPathMTU(mtu, to: quoted.destination, at: context.now) }
                 context.notify(socket, in: id, .failed(error))
             }

@@ -78,7 +78,7 @@ public struct Packet: BitwiseCopyable, Sendable {
     var wantsRedirect = false
     /// IPVS has translated it and looks at it no more (skb->ipvs_property).
     var isBalanced = false
-    /// Made here, and no device has finished its checksum yet (CHECKSUM_PARTIAL): the octets hold the finished one,
+    /// Made here, and no device has finished its checksum yet (CHECKSUM_PARTIAL): the octets hold the finished one, but
     /// what shows them does not.
     var lacksChecksum = false
     /// Its socket has just heard from the peer, which proves every next hop on the way. No change of namespace clears

@@ -67,6 +67,8 @@ package struct SocketEvent: Sendable {
         case endOfStream
         /// The connection ended: reset, timed out, or an ICMP error arrived.
         case failed(SocketError)
+        /// An ICMP error about something the socket sent, whatever it means for the socket (IP_RECVERR).
+        case errorQueued(SocketError)
         /// An echo reply for an echo socket.
         case echoReply(from: IPAddress, sequence: UInt16)
     }

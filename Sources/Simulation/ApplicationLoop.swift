@@ -78,9 +78,12 @@ extension Simulator {
         }
     }
 
-    private mutating func finish(_ flow: Int, _ outcome: FlowOutcome, at time: Nanoseconds? = nil) {
+    private mutating func finish(
+        _ flow: Int, _ outcome: FlowOutcome, at time: Nanoseconds? = nil, by packet: UInt32 = 0
+    ) {
         guard flows[flow].outcome == nil else { return }
         flows[flow].outcome = outcome
+        flows[flow].answer = packet
         flows[flow].finished = time ?? context.now
         openFlows -= 1
     }
@@ -140,7 +143,7 @@ extension Simulator {
     ) {
         if case .client(let flow) = applications[key] {
             flows[flow].response = payload
-            answered(flow, at: event.time)
+            answered(flow, by: event)
             return
         }
         schedule(
@@ -150,31 +153,38 @@ extension Simulator {
 
     private mutating func clientNews(_ event: SocketEvent, flow: Int) {
         switch event.kind {
+        case .errorQueued(let error):
+            guard flows[flow].request.isProbe else { break }
+            finish(flow, .failed(error), by: event.packet)
+            withNamespace(event.namespace) { namespace, _ in namespace.abandon(event.socket) }
+        case .connected where flows[flow].request.isProbe:
+            finish(flow, .answered, by: event.packet)
+            schedule(.close(event.namespace, event.socket, cause: event.packet), after: ApplicationDelay.clientClose)
         case .connected:
             schedule(.request(flow: flow, event.socket, cause: event.packet), after: ApplicationDelay.request)
         case .received(let octets):
             flows[flow].response += octets
             let isLast = flows[flow].asked == flows[flow].request.requests
-            if !isLast, HTTP.isComplete(flows[flow].response) { answered(flow, at: event.time) }
+            if !isLast, HTTP.isComplete(flows[flow].response) { answered(flow, by: event) }
         case .endOfStream:
             if flows[flow].asked == flows[flow].request.requests {
-                answered(flow, at: event.time)
+                answered(flow, by: event)
             } else {
                 finish(flow, .failed(.connectionReset))
             }
             schedule(.close(event.namespace, event.socket, cause: event.packet), after: ApplicationDelay.clientClose)
-        case .echoReply: answered(flow, at: event.time)
-        case .failed(let error): finish(flow, .failed(error))
+        case .echoReply: answered(flow, by: event)
+        case .failed(let error): finish(flow, .failed(error), by: event.packet)
         default: break
         }
     }
 
     /// The client has its answer: it asks again after a pause, or is done.
-    private mutating func answered(_ flow: Int, at time: Nanoseconds) {
+    private mutating func answered(_ flow: Int, by event: SocketEvent) {
         guard flows[flow].outcome == nil, flows[flow].answered < flows[flow].asked else { return }
         flows[flow].answered += 1
         if flows[flow].asked == flows[flow].request.requests {
-            finish(flow, .answered, at: time)
+            finish(flow, .answered, at: event.time, by: event.packet)
         } else {
             schedule(.ask(flow: flow), after: flows[flow].request.interval)
         }

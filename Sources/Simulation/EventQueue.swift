@@ -97,6 +97,15 @@ struct EventQueue: Sendable {
         return (entry.time, entry.event)
     }
 
+    /// The next event, if it is a frame that arrives at that instant in the lane.
+    mutating func popArrival(at time: Nanoseconds) -> (Packet, NamespaceID, LinkID)? {
+        guard let entry = lane.first, entry.time == time, heap.min.map({ entry < $0 }) ?? true,
+            case .arrival(let packet, let namespace, let link) = entry.event
+        else { return nil }
+        lane.removeFirst()
+        return (packet, namespace, link)
+    }
+
     /// The next event, if it is a kernel timer of that instant.
     mutating func popTimer(at time: Nanoseconds) -> (NamespaceID, Netstack.Timer)? {
         guard let entry = heap.min, entry.time == time, case .timer(let namespace, let timer) = entry.event else {

@@ -17,6 +17,8 @@ public struct FlowRequest: Sendable {
     public var timeout: Nanoseconds
     /// The TTL of what the client sends; nil for its machine's default.
     public var timeToLive: UInt8?
+    /// A traceroute's: over with the first answer, be it an ICMP error or a connection.
+    var isProbe = false
     /// What a UDP client sends.
     public var payload = Array("podnet\n".utf8)
     /// Octets of the request's body (TCP), of the datagram (UDP) or behind the ICMP header; nil for what clients
@@ -71,6 +73,8 @@ public struct FlowReport: Sendable {
     public internal(set) var answered = 0
     public internal(set) var started: Nanoseconds = 0
     public internal(set) var finished: Nanoseconds = 0
+    /// The packet that ended it; 0 when none did.
+    package internal(set) var answer: UInt32 = 0
     /// The path events recorded between start and end.
     package var events: Range<Int> = 0..<0
     var socket: SocketID?

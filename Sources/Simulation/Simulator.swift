@@ -182,6 +182,12 @@ public struct Simulator: ~Copyable {
         case .arrival(let packet, let id, let link):
             build(id)
             namespaces[Int(places[id.index])].receive(packet, on: link, &context)
+            // What arrives together is taken off the wire together, before what it sets off goes on (the backlog).
+            while let (packet, id, link) = queue.popArrival(at: time) {
+                collectEffects()
+                build(id)
+                namespaces[Int(places[id.index])].receive(packet, on: link, &context)
+            }
         case .application(let timer): applicationTimer(timer)
         case .giveUp(let flow, let request): giveUp(flow: flow, request: request)
         case .departure(let packet, let id, let link, let serial): depart(packet, id, link, serial: serial)

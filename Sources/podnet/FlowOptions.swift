@@ -14,7 +14,7 @@ struct FlowOptions: ParsableArguments {
     /// What one datagram, or one echo request, can hold.
     static let mostDatagram = 65_507
 
-    @Option(help: "tcp, udp or icmp.") var `protocol` = "tcp"
+    @Option(help: "tcp, udp or icmp; tcp unless given.") var `protocol`: String?
     @Option(help: "How long the client waits for an answer, for example 4s or 500ms.") var timeout = "4s"
     @Option(
         help: ArgumentHelp(
@@ -30,7 +30,7 @@ struct FlowOptions: ParsableArguments {
     @Flag(help: "Probe an idle TCP connection, as SO_KEEPALIVE does.") var keepalive = false
 
     private var transport: IPProtocol? {
-        IPProtocol(`protocol`.lowercased()).flatMap { [.tcp, .udp, .icmp].contains($0) ? $0 : nil }
+        IPProtocol((`protocol` ?? "tcp").lowercased()).flatMap { [.tcp, .udp, .icmp].contains($0) ? $0 : nil }
     }
 
     private var wait: Nanoseconds? { nanoseconds(duration: timeout).flatMap { $0 > 0 ? $0 : nil } }
@@ -41,7 +41,7 @@ struct FlowOptions: ParsableArguments {
 
     func validate() throws {
         guard let transport else {
-            throw ValidationError("--protocol takes tcp, udp or icmp, not '\(`protocol`)'.")
+            throw ValidationError("--protocol takes tcp, udp or icmp, not '\(`protocol` ?? "")'.")
         }
         guard wait != nil else {
             throw ValidationError("--timeout takes a duration such as 4s or 500ms, not '\(timeout)'.")
@@ -76,7 +76,32 @@ struct FlowOptions: ParsableArguments {
         from source: String, to destination: String, in cluster: Cluster, namespace: String,
         _ simulator: inout Simulator
     ) throws -> FlowRequest {
-        guard let transport, let wait, let pause else { throw ExitCode.validationFailure }
+        guard let transport else { throw ExitCode.validationFailure }
+        return try request(from: source, to: destination, by: transport, in: cluster, namespace: namespace, &simulator)
+    }
+
+    /// What a traceroute asks. A port that is named is the port of all its probes.
+    func tracerouteRequest(
+        from source: String, to destination: String, in cluster: Cluster, namespace: String,
+        _ simulator: inout Simulator
+    ) throws -> FlowRequest {
+        guard let transport else { throw ExitCode.validationFailure }
+        let probes = `protocol` == nil ? .udp : transport
+        let isAddress = IPAddress(destination) != nil || destination.hasPrefix("[") && destination.hasSuffix("]")
+        let hasPort = !isAddress && destination.contains(":")
+        var request = try request(
+            from: source, to: destination, by: hasPort ? probes : .icmp, in: cluster, namespace: namespace, &simulator)
+        request.protocol = probes
+        request.requests = 1
+        if !hasPort { request.port = nil }
+        return request
+    }
+
+    private func request(
+        from source: String, to destination: String, by transport: IPProtocol, in cluster: Cluster,
+        namespace: String, _ simulator: inout Simulator
+    ) throws -> FlowRequest {
+        guard let wait, let pause else { throw ExitCode.validationFailure }
         do {
             let ends = FlowEnds(cluster.objects, namespace: namespace)
             let from = try ends.source(source)

@@ -30,9 +30,18 @@ struct Trace: ParsableCommand {
     var allBackends = false
     @Option(help: ArgumentHelp("Follow it to the endpoint with this address.", valueName: "ip"))
     var backend: String?
+    @Flag(help: "Show the hops of the way, as traceroute does: UDP probes with a growing TTL, or those of --protocol.")
+    var traceroute = false
+    @Option(help: ArgumentHelp("The TTL of what the client sends; its machine's default unless given.", valueName: "n"))
+    var ttl: Int?
     @Option(name: .shortAndLong, help: "text or json.") var output = OutputFormat.text
 
     func validate() throws {
+        if let ttl, !(1...255).contains(ttl) { throw ValidationError("--ttl takes a number from 1 to 255.") }
+        if traceroute, minimal || detail || allBackends || backend != nil || ttl != nil {
+            throw ValidationError(
+                "--traceroute goes with none of --minimal, --detail, --all-backends, --backend and --ttl.")
+        }
         if minimal && detail { throw ValidationError("--minimal and --detail exclude each other.") }
         if allBackends && backend != nil { throw ValidationError("--all-backends and --backend exclude each other.") }
         if let backend, IPAddress(backend) == nil {
@@ -43,8 +52,10 @@ struct Trace: ParsableCommand {
     func run() throws {
         let realised = try cluster.cluster()
         var simulator = Simulator(realised, seed: cluster.seed)
-        let request = try flow.request(
+        if traceroute { return try traceroute(in: realised, &simulator) }
+        var request = try flow.request(
             from: source, to: destination, in: realised, namespace: cluster.namespace, &simulator)
+        request.timeToLive = ttl.map { UInt8(clamping: $0) }
         let level: TraceLevel = minimal ? .minimal : detail ? .detail : .normal
         let text = TraceText(level: level, usesColour: !minimal && usesColour())
         let json = TraceJSON(includesRules: detail)
@@ -57,6 +68,15 @@ struct Trace: ParsableCommand {
         let trace = try trace(request, &simulator)
         print(output == .text ? text.text(trace) : json.value(trace).text() + "\n", terminator: "")
         if trace.verdict != .delivered { throw ExitCode(1) }
+    }
+
+    private func traceroute(in realised: Cluster, _ simulator: inout Simulator) throws {
+        let request = try flow.tracerouteRequest(
+            from: source, to: destination, in: realised, namespace: cluster.namespace, &simulator)
+        simulator.recordEvents()
+        let answer = simulator.traceroute(request)
+        print(output == .text ? answer.text() : answer.json().text() + "\n", terminator: "")
+        if !answer.isReached { throw ExitCode(1) }
     }
 
     /// The trace to the endpoint that was named, else to the one the seed draws.

@@ -100,4 +100,39 @@ import Testing
         let long = try Program.podnet(arguments + ["--timeout", "9s"])
         #expect(long.output.contains("the client gave up after 9 s, 7 SYNs sent"), "\(long.output)")
     }
+
+    @Test func `traceroute prints hops as the program of that name does, and why they answer so`() throws {
+        let result = try Program.podnet([
+            "trace", "default/client", "default/web", "-f", "topologies/cross-node.yaml", "--traceroute",
+        ])
+        #expect(result.status == 0 && result.errors == "")
+        let lines = result.output.split(separator: "\n").map(String.init)
+        #expect(lines[0] == "traceroute to 10.244.2.2, 30 hops max, 60 byte packets, udp")
+        #expect(lines[1].hasPrefix(" 1  10.244.1.1  0.000 ms  "))
+        #expect(lines[2] == "      time exceeded from worker-1/cni0: the TTL ran out at worker-1/cni0")
+        #expect(lines[3].hasPrefix(" 2  10.244.2.0  "))
+        #expect(lines[5].hasPrefix(" 3  10.244.2.2  "))
+        #expect(lines[6] == "      port unreachable from default/web/eth0")
+    }
+
+    @Test(arguments: [
+        (["default/web"], 0), (["default/web:8080", "--protocol", "tcp"], 0), (["8.8.8.8"], 1),
+        (["10.244.2.99", "--protocol", "icmp"], 1),
+    ])
+    func `a traceroute's document follows its schema`(arguments: [String], status: Int) throws {
+        let result = try Program.podnet(
+            ["trace", "default/client"] + arguments
+                + ["-f", "topologies/cross-node.yaml", "--traceroute", "-o", "json"])
+        #expect(Int(result.status) == status)
+        #expect(try JSONSchema(named: "traceroute.schema.json").errors(in: JSON(result.output)) == [])
+    }
+
+    @Test func `a TTL can be given, in its range`() throws {
+        let ends = ["trace", "default/client", "default/web:8080", "-f", "topologies/cross-node.yaml", "--minimal"]
+        let short = try Program.podnet(ends + ["--ttl", "1"])
+        #expect(short.status == 1 && short.output.contains("  dropped IP_INHDR\nreply ICMP time exceeded\n"))
+        #expect(try Program.podnet(ends + ["--ttl", "3"]).status == 0)
+        #expect(try Program.podnet(ends + ["--ttl", "0"]).status == 64)
+        #expect(try Program.podnet(ends + ["--ttl", "3", "--traceroute"]).status == 64)
+    }
 }

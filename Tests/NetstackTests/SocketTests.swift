@@ -86,11 +86,12 @@ import Wire
         #expect(zip(numbers, numbers.dropFirst()).allSatisfy { $1 == $0 &+ 1 })
         #expect(harness.sent.allSatisfy { $0.ipv4.dontFragment })
         let quote = Array(harness.sent[0].octets.dropFirst(14))
-        // Unreachable hosts are soft errors.
+        // Unreachable hosts are soft errors, which only the error queue holds.
         harness.receive(from.icmp(.hostUnreachable, payload: quote), on: link)
-        #expect(harness.news.isEmpty)
+        #expect(harness.news.count == 1)
+        if case .errorQueued(.hostUnreachable) = harness.news[0].kind {} else { Issue.record("nothing is queued") }
         harness.receive(from.icmp(.portUnreachable, payload: quote), on: link)
-        guard case .failed(let error) = harness.news.first?.kind else {
+        guard case .failed(let error) = harness.news.last?.kind else {
             Issue.record("no error")
             return
         }

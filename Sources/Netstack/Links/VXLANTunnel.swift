@@ -164,9 +164,10 @@ extension NetworkNamespace {
         inner.scrub()
         context.arena.advance(&inner, by: transport + UDPHeader.length + VXLANHeader.length)
         context.record(.decapsulated(tunnel.link, remote: source, vni: tunnel.vni), inner, in: id)
-        tap(inner, on: tunnel.link, .ingress, &context)
-        inner.type = frameType(inner, for: tunnel.link, context)
-        protocolInput(inner, on: tunnel.link, &context)
+        // The device's own queue comes in between (gro_cells_receive).
+        context.transmissions.append(
+            Transmission(
+                packet: inner, source: id, link: tunnel.link, peer: LinkPeer(namespace: id, link: tunnel.link)))
         return true
     }
 }

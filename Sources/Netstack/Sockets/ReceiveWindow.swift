@@ -1,7 +1,7 @@
 // How much a receiver offers: memory, the share of it that is data, and its growth with what arrives and what the
 // application reads. Mirrors tcp_select_window and tcp_select_initial_window of net/ipv4/tcp_output.c, and
-// tcp_grow_window, tcp_measure_rcv_mss and tcp_rcv_space_adjust of tcp_input.c. Simplified: a segment's memory is that
-// of a plain buffer of its size; a host never runs short of memory.
+// tcp_grow_window, tcp_measure_rcv_mss and tcp_rcv_space_adjust of tcp_input.c. Simplified: a segment's memory is its
+// payload and one head for those that follow each other; a host never runs short of memory.
 
 /// Memory for what a socket receives (net.ipv4.tcp_rmem).
 public struct TCPReceiveMemory: Hashable, Sendable {
@@ -38,6 +38,8 @@ struct ReceiveWindow: Sendable {
     var offeredFrom: UInt32 = 0
     /// Memory of what waits for the application, or for what is missing before it.
     private var held = 0
+    /// Segments that share the head of the last one.
+    private var joined = 0
     /// The largest segment seen (rcv_mss).
     private(set) var segmentSize: Int
     private let advertised: Int
@@ -68,15 +70,10 @@ struct ReceiveWindow: Sendable {
 
     private func data(in memory: Int) -> Int { max(memory, 0) * share / 256 }
 
-    /// The memory a segment takes. One that was cut from a larger buffer has a buffer of its own; one that left alone
-    /// has a head beside its octets.
-    static func memory(of payload: Int, wasCut: Bool) -> Int {
-        guard wasCut else { return payload + 832 }
-        let needed = payload + 66 + 128 + 320
-        var size = 512
-        while size < needed { size *= 2 }
-        return size + 256
-    }
+    /// The memory a segment takes beside its octets; one that joins the segment before it takes none.
+    private static let overhead = 832
+    /// So many segments share one head (MAX_SKB_FRAGS).
+    private static let mostJoined = 17
 
     // MARK: offering
 
@@ -115,13 +112,15 @@ struct ReceiveWindow: Sendable {
 
     // MARK: growing
 
-    /// Payload arrived (tcp_measure_rcv_mss, tcp_grow_window). True when the target grew.
-    mutating func arrived(_ payload: Int, isInOrder: Bool, wasCut: Bool) -> Bool {
-        let memory = Self.memory(of: payload, wasCut: wasCut)
-        held += memory
+    /// Payload arrived (tcp_measure_rcv_mss, tcp_grow_window), behind another segment that is not read yet when it
+    /// `follows`. True when the target grew.
+    mutating func arrived(_ payload: Int, isInOrder: Bool, follows: Bool) -> Bool {
+        joined = follows && joined < Self.mostJoined ? joined + 1 : 1
+        let isFirst = joined == 1
+        held += payload + (isFirst ? Self.overhead : 0)
         if payload >= segmentSize {
             if payload != segmentSize {
-                share = max(payload * 256 / memory, 1)
+                share = max(payload * 256 / (payload + Self.overhead), 1)
                 clamp = data(in: buffer)
                 space = min(space, clamp)
             }
@@ -130,11 +129,11 @@ struct ReceiveWindow: Sendable {
         guard payload >= 128 || !isInOrder else { return false }
         let room = min(clamp, data(in: buffer - held)) - target
         guard room > 0 else { return false }
-        var step = 0
-        if data(in: memory) <= payload {
-            step = 2 * advertised
-        } else {
-            var size = data(in: memory) / 2
+        var step = 2 * advertised
+        // What waits for missing octets counts with its head, unless that is shared.
+        if !isInOrder, isFirst, data(in: payload + Self.overhead) > payload {
+            step = 0
+            var size = data(in: payload + Self.overhead) / 2
             var window = data(in: mostBuffer) / 2
             while target <= window {
                 if size <= payload {
@@ -160,7 +159,8 @@ struct ReceiveWindow: Sendable {
 
     /// The application has read all there was in order; `waiting` segments still miss something before them.
     mutating func wasRead(_ octets: Int, waiting: Int, at now: Nanoseconds) {
-        held = waiting * Self.memory(of: segmentSize, wasCut: true)
+        held = waiting > 0 ? waiting * segmentSize + Self.overhead : 0
+        joined = 0
         read += octets
         guard roundTrip > 0, now - readSince >= roundTrip else { return }
         if read > space {

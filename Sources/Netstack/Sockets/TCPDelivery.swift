@@ -108,16 +108,14 @@ extension TCPConnection {
             return false
         }
         let isPush = header.flags.contains(.psh)
-        // One buffer's segments come together; what fills a gap comes alone.
-        let fillsGap = segment.sequence == expected && !outOfOrder.isEmpty
-        let wasCut = acknowledgments.lastArrival == now || !isPush && !fillsGap
         if isBefore(expected, segment.sequence) {
-            let joins = payload.isEmpty && outOfOrder.segments.last?.end == segment.sequence
+            let follows = outOfOrder.segments.last?.end == segment.sequence
+            let joins = payload.isEmpty && follows
             if outOfOrder.insert(segment), usesSACK {
                 let grew =
                     joins
                     ? receiving.endJoined()
-                    : receiving.arrived(payload.count, isInOrder: false, wasCut: wasCut)
+                    : receiving.arrived(payload.count, isInOrder: false, follows: follows)
                 if grew { acknowledgments.windowGrew() }
             }
             acknowledgments.owe()
@@ -129,6 +127,7 @@ extension TCPConnection {
         }
         let known = Int(expected &- segment.sequence)
         let news = known == 0 ? payload : Array(payload.dropFirst(known))
+        let follows = !unread.isEmpty
         if !news.isEmpty { unread.append(news) }
         expected &+= UInt32(news.count)
         if !payload.isEmpty {
@@ -136,7 +135,7 @@ extension TCPConnection {
             acknowledgments.dataArrived(
                 receiving, endsWrite: !isFull || isPush, timeout: roundTrip.timeout, at: now)
             if isFull, let elapsed { receiving.measure(elapsed) }
-            if receiving.arrived(payload.count, isInOrder: true, wasCut: wasCut) { acknowledgments.windowGrew() }
+            if receiving.arrived(payload.count, isInOrder: true, follows: follows) { acknowledgments.windowGrew() }
         }
         var sawFIN = fin
         if !outOfOrder.isEmpty {

@@ -140,6 +140,10 @@ extension NetworkNamespace {
             // The SYN again, or the SYN-ACK again: our answer was lost.
             if state == .synReceived {
                 sendSYNACK(id, isRetransmission: true, &context)
+                // Its own time begins anew (mod_timer_pending in tcp_check_req).
+                if let timeout = sockets[tcp: id]?.roundTrip.timeout {
+                    setTimer(id, .retransmission, after: timeout, &context)
+                }
             } else {
                 sendAcknowledgment(id, &context)
             }

@@ -133,6 +133,10 @@ extension NetworkNamespace {
         guard let connection = sockets[tcp: id],
             let remote = sockets.sockets[id.index].remote
         else { return }
+        if isRetransmission {
+            // A new hash as with a SYN (tcp_rtx_synack).
+            sockets.sockets[id.index].flowHash = UInt32(truncatingIfNeeded: context.random.next()) | 1
+        }
         var options = TCPOptions(maximumSegmentSize: connection.advertisedSegmentSize)
         options.windowScale = connection.windowScale == 0 ? nil : connection.windowScale
         options.sackPermitted = connection.usesSACK

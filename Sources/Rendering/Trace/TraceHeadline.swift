@@ -28,7 +28,7 @@ extension FlowTrace {
             parts += clientView
         case .unreachable: parts = unreachability + clientView
         }
-        let fault = request?.fault ?? (verdict == .unanswered ? reply?.fault : nil)
+        let fault = request?.fault ?? reply?.fault ?? packets.lazy.compactMap(\.fault).first
         if verdict != .delivered, let fault { parts.insert("fault \"\(fault)\"", at: min(parts.count, 2)) }
         return parts.joined(separator: " · ")
     }
