@@ -7,11 +7,29 @@ internal import Netstack
 extension Simulator {
     /// Starts a flow and runs until it has ended and everything it set off has settled. Returns what became of it.
     public mutating func run(_ request: FlowRequest) -> FlowReport {
-        let flow = start(request)
+        run(request, times: 1, every: 0)[0]
+    }
+
+    /// Asks again and again, so far apart or when the request before has ended, and lets everything settle in the end.
+    mutating func run(_ request: FlowRequest, times count: Int, every interval: Nanoseconds) -> [FlowReport] {
         let patience = (request.timeout + request.interval).multipliedReportingOverflow(by: Int64(request.requests))
-        runUntilQuiet(limit: (patience.overflow ? Int64.max / 4 : patience.partialValue) + 120_000_000_000)
+        let limit = (patience.overflow ? Int64.max / 4 : patience.partialValue) + 120_000_000_000
+        let (beginning, first) = (context.now, flows.count)
+        for number in 0..<count {
+            if number > 0 {
+                runUntilEnded(first + number - 1, limit: limit)
+                run(until: max(context.now, beginning + Int64(number) * interval))
+                endEvents(of: first + number - 1)
+            }
+            _ = start(request)
+        }
+        runUntilQuiet(limit: limit)
+        endEvents(of: flows.count - 1)
+        return Array(flows[first...])
+    }
+
+    private mutating func endEvents(of flow: Int) {
         flows[flow].events = flows[flow].events.lowerBound..<context.recording.events.count
-        return flows[flow]
     }
 
     /// Starts a flow; its place in `flows`.

@@ -75,11 +75,17 @@ public struct FlowTrace: Sendable {
 
 extension Simulator {
     /// Runs a flow and assembles its trace. `recordEvents` must have been called.
-    public mutating func trace(_ request: FlowRequest) -> FlowTrace {
-        let report = run(request)
+    public mutating func trace(_ request: FlowRequest) -> FlowTrace { trace(run(request)) }
+
+    /// The same for a client that asks again and again, so far apart or when the request before has ended.
+    public mutating func trace(_ request: FlowRequest, times count: Int, every interval: Nanoseconds) -> [FlowTrace] {
+        run(request, times: count, every: interval).map { trace($0) }
+    }
+
+    private func trace(_ report: FlowReport) -> FlowTrace {
         let events = eventsByPacket(report.events)
         let packets = packets(of: report, events)
-        let client = name(of: request.source)
+        let client = name(of: report.request.source)
         // Of a request that was sent again and answered, the one that got through.
         let arrived = packets.first { packet in
             guard report.outcome == .answered, packet.sender == client, case .delivered = packet.disposition else {

@@ -144,6 +144,12 @@ public struct Simulator: ~Copyable {
         while !isQuiet, step(before: end) {}
     }
 
+    /// Runs until a flow's client has its answer, or has given up.
+    mutating func runUntilEnded(_ flow: Int, limit: Nanoseconds) {
+        let end = context.now + limit
+        while flows[flow].outcome == nil, step(before: end) {}
+    }
+
     /// Runs everything up to and including an instant.
     public mutating func run(until end: Nanoseconds) {
         while step(before: end + 1) {}

@@ -31,7 +31,7 @@ struct CaptureCommand: ParsableCommand {
         name: [.customShort("i"), .customLong("interface")],
         help: "Only this interface (OWNER/DEVICE) or this owner's interfaces. Repeatable.")
     var interfaces: [String] = []
-    @Option(help: "How often to ask, a second apart.") var count = 1
+    @Option(help: "How often to ask, a second apart at least.") var count = 1
     @Option(help: "Go on capturing for this long after the start, for example 10s.") var duration: String?
     @Option(help: "The date of the first packet, in UTC, for example 2026-01-01T00:00:00Z.") var startTime: String?
 
@@ -70,11 +70,7 @@ struct CaptureCommand: ParsableCommand {
             // Fail before the work when the target cannot be written.
             let output = try CaptureOutput(path: path, section: CaptureSection(application: "podnet"))
             simulator.recordFrames()
-            var traces: [FlowTrace] = []
-            for number in 0..<count {
-                simulator.run(until: Int64(number) * 1_000_000_000)
-                traces.append(simulator.trace(request))
-            }
+            let traces = simulator.trace(request, times: count, every: 1_000_000_000)
             if let duration, let span = nanoseconds(duration: duration) { simulator.run(until: span) }
             let export = try CaptureExport(simulator, selection)
             try write(export, to: output)

@@ -214,6 +214,17 @@ struct ICMPError: Equatable, CustomStringConvertible {
         #expect(errors.allSatisfy { $0.sender == "n2" && abs(Double($0.time) / 1e9 - 3.07) < 0.05 })
     }
 
+    @Test func `a client asks again when it has heard, while the dead pod's node still asks for it`() throws {
+        var lab = try Lab(LabManifest.plain)
+        let request = try lab.request("a1", "10.244.1.99:80")
+        let traces = lab.simulator.trace(request, times: 2, every: 1_000_000_000)
+        #expect(traces.map(\.report.outcome) == [.failed(.hostUnreachable), .failed(.hostUnreachable)])
+        #expect(traces[0].report.finished > 3_000_000_000)
+        #expect(traces[1].report.started == traces[0].report.finished)
+        // The neighbor failed, and was asked for anew by the SYN that came last: no fourth second goes by.
+        #expect(traces[1].report.finished < traces[1].report.started + 3_500_000_000)
+    }
+
     @Test func `pings of a cluster IP go out into the world`() throws {
         var lab = try Lab(LabManifest.plain)
         let trace = try lab.trace("a1", "10.96.0.10", .icmp)
