@@ -150,8 +150,7 @@ struct FrameReader {
         } else {
             add(prefix + "payload", text(segment))
         }
-        // Loopback and what is quoted of it carry unfinished checksums.
-        guard isWhole, !isQuote, !place.hasSuffix("/lo"), [1, 6, 17, 58].contains(transportProtocol) else { return }
+        guard isWhole, !isQuote, [1, 6, 17, 58].contains(transportProtocol) else { return }
         if transportProtocol == 17, segment.count >= 8, word(segment, segment.startIndex + 6) == 0 {
             return add(prefix + "checksum", "none")
         }

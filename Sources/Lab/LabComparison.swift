@@ -47,7 +47,7 @@ package struct LabRunner {
         self.script = script
         for (namespace, socket) in script.servers {
             try withNetworkNamespace(script.names[namespace]) { () throws(LabError) in
-                try loop.serve(RealServer(socket))
+                try loop.serve(everywhere: RealServer(socket))
             }
         }
         for id in simulator.everyNamespace {

@@ -4,6 +4,7 @@
 
 internal import Addressing
 package import Kubernetes
+internal import Netstack
 package import Simulation
 
 /// A cluster drawn from a seed.
@@ -201,6 +202,10 @@ package struct RandomCluster {
             var request = FlowRequest(from: id, to: to.address, port: to.port, protocol: transport)
             request.timeout = draw(20) ? 3_500_000_000 : 1_300_000_000
             var name = "\(source) \(destination) --protocol \(transport)"
+            if transport != .tcp, draw(25) {
+                request.pathMTUDiscovery = draw([.do, .dont])
+                name += " --pmtudisc \(request.pathMTUDiscovery)"
+            }
             if draw(8) {
                 let hops = UInt8(chance.next(in: 1...4))
                 request.timeToLive = hops

@@ -14,18 +14,24 @@ struct RealClient {
     private var response: [UInt8] = []
     /// When it asks the next time, on the monotonic clock.
     private(set) var asksAgain: Int64?
+    /// When it loses patience, unless it is answered.
+    private var patience: Int64
 
-    init(_ request: FlowRequest, identifier: UInt16) {
+    init(_ request: FlowRequest, identifier: UInt16, at now: Int64) {
         self.request = request
+        patience = now + request.timeout
         self.identifier = identifier
     }
 
     var isConnecting: Bool { request.protocol == .tcp && asked == 0 }
     var isDone: Bool { answered == request.requests }
 
+    func hasGivenUp(at now: Int64) -> Bool { answered < max(asked, 1) && now >= patience }
+
     /// The octets of the next request.
-    mutating func nextRequest() -> [UInt8] {
+    mutating func nextRequest(at now: Int64) -> [UInt8] {
         asked += 1
+        if asked > 1 { patience = now + request.timeout }
         asksAgain = nil
         response = []
         switch request.protocol {

@@ -17,6 +17,18 @@ package struct RealServer: Sendable {
         says = socket.answer.map { "octets:" + $0.map(Self.hexadecimal).joined() } ?? socket.label
     }
 
+    /// The same on the wildcard address of IPv6.
+    var onIPv6: RealServer? {
+        local.address.family == .ipv4
+            ? RealServer(protocol: self.protocol, local: SocketAddress(.any(.ipv6), local.port), says: says) : nil
+    }
+
+    private init(`protocol`: IPProtocol, local: SocketAddress, says: String) {
+        self.protocol = `protocol`
+        self.local = local
+        self.says = says
+    }
+
     /// What a TCP server answers.
     package var answer: HTTPConnection.Answer {
         guard says.hasPrefix("octets:") else { return .server(name: says) }

@@ -3,6 +3,7 @@
 
 internal import Addressing
 internal import Glibc
+internal import Netstack
 package import Simulation
 
 /// How a real flow ended.
@@ -47,6 +48,13 @@ package struct TrafficLoop {
 
     // MARK: servers
 
+    /// Opens a server's socket in the namespace the thread is in, on the wildcard addresses of both families.
+    package mutating func serve(everywhere server: RealServer) throws(LabError) {
+        try serve(server)
+        guard server.local.address.isAny, let other = server.onIPv6 else { return }
+        try serve(other)
+    }
+
     /// Opens a server's socket in the namespace the thread is in.
     package mutating func serve(_ server: RealServer) throws(LabError) {
         let isTCP = server.protocol == .tcp
@@ -82,15 +90,24 @@ package struct TrafficLoop {
                 set(descriptor, Int32(IPPROTO_IPV6), IPV6_UNICAST_HOPS, Int32(hops))
             }
         }
+        if request.protocol != .tcp, family == .ipv4 {
+            let values: [PathMTUDiscovery: Int32] = [
+                .dont: IP_PMTUDISC_DONT, .want: IP_PMTUDISC_WANT, .do: IP_PMTUDISC_DO,
+            ]
+            set(descriptor, Int32(IPPROTO_IP), IP_MTU_DISCOVER, values[request.pathMTUDiscovery] ?? IP_PMTUDISC_WANT)
+        }
         if request.sendsKeepalives { set(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1) }
+        // As ping(8): its socket is connected to nobody, so that its packets have no ids of their own.
         let end = SocketAddress(request.destination, request.port ?? 0)
-        let isConnected = end.withSocketAddress { connect(descriptor, $0, $1) == 0 }
+        let isPing = request.protocol != .tcp && request.protocol != .udp
+        let isConnected = isPing || end.withSocketAddress { connect(descriptor, $0, $1) == 0 }
         if !isConnected, errno != EINPROGRESS {
             outcome = .failed(lastError())
             close(descriptor)
             return
         }
-        let client = RealClient(request, identifier: UInt16(truncatingIfNeeded: monotonicTime() >> 10) | 1)
+        let client = RealClient(
+            request, identifier: UInt16(truncatingIfNeeded: monotonicTime() >> 10) | 1, at: monotonicTime())
         entries.append(Entry(descriptor: descriptor, role: .client(client)))
         if request.protocol != .tcp { ask(descriptor) }
     }
@@ -105,9 +122,12 @@ package struct TrafficLoop {
     /// Sends the next request.
     private mutating func ask(_ descriptor: Int32) {
         guard var client = entries.first(where: { $0.descriptor == descriptor })?.client else { return }
-        let octets = client.nextRequest()
+        let octets = client.nextRequest(at: monotonicTime())
         change(descriptor, to: .client(client))
-        write(descriptor, octets)
+        guard client.request.port == nil else { return write(descriptor, octets) }
+        let target = SocketAddress(client.request.destination, 0)
+        let sent = target.withSocketAddress { sendto(descriptor, octets, octets.count, 0, $0, $1) }
+        if sent < 0 { fail(descriptor) }
     }
 
     private mutating func fail(_ descriptor: Int32) {
@@ -126,6 +146,7 @@ package struct TrafficLoop {
     package mutating func turn(until end: Int64) {
         var end = end
         for entry in entries {
+            if outcome == nil, entry.client?.hasGivenUp(at: monotonicTime()) == true { outcome = .timedOut }
             guard let time = entry.client?.asksAgain else { continue }
             if time <= monotonicTime() { ask(entry.descriptor) } else { end = min(end, time) }
         }

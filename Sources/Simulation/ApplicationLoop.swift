@@ -66,14 +66,16 @@ extension Simulator {
         case (.udp, let port?):
             let target = SocketAddress(request.destination, port)
             return try withNamespace(source) { (namespace, context) throws(SocketError) in
-                let socket = try namespace.connectUDP(to: target, timeToLive: request.timeToLive, &context)
+                let socket = try namespace.connectUDP(
+                    to: target, timeToLive: request.timeToLive, pathMTUDiscovery: request.pathMTUDiscovery, &context)
                 try namespace.sendDatagram(socket, request.payload, &context)
                 return socket
             }
         default:
             return try withNamespace(source) { (namespace, context) throws(SocketError) in
                 try namespace.ping(
-                    request.destination, octets: request.requestOctets, timeToLive: request.timeToLive, &context)
+                    request.destination, octets: request.requestOctets, timeToLive: request.timeToLive,
+                    pathMTUDiscovery: request.pathMTUDiscovery, &context)
             }
         }
     }

@@ -19,6 +19,8 @@ public struct FlowRequest: Sendable {
     public var timeToLive: UInt8?
     /// A traceroute's: over with the first answer, be it an ICMP error or a connection.
     var isProbe = false
+    /// IP_MTU_DISCOVER of a client that sends datagrams or echo requests.
+    public var pathMTUDiscovery = PathMTUDiscovery.want
     /// What a UDP client sends.
     public var payload = Array("podnet\n".utf8)
     /// Octets of the request's body (TCP), of the datagram (UDP) or behind the ICMP header; nil for what clients

@@ -2,9 +2,9 @@
 // flow.
 
 import Addressing
-import ArgumentParser
+public import ArgumentParser
 import Kubernetes
-import Netstack
+public import Netstack
 import Simulation
 
 /// How a client asks.
@@ -27,6 +27,12 @@ struct FlowOptions: ParsableArguments {
     var requests = 1
     @Option(help: ArgumentHelp("From an answer to the next request, 1s unless told.", valueName: "duration"))
     var interval: String?
+    @Option(
+        help: ArgumentHelp(
+            "DF and fragments of datagrams and echo requests, as ping -M takes it: want (unless given), do or dont.",
+            valueName: "option"))
+    var pmtudisc: PathMTUDiscovery?
+    @Option(help: "The TTL of what the client sends; its machine's default unless given.") var ttl: Int?
     @Flag(help: "Probe an idle TCP connection, as SO_KEEPALIVE does.") var keepalive = false
 
     private var transport: IPProtocol? {
@@ -46,6 +52,7 @@ struct FlowOptions: ParsableArguments {
         guard wait != nil else {
             throw ValidationError("--timeout takes a duration such as 4s or 500ms, not '\(timeout)'.")
         }
+        if let ttl, !(1...255).contains(ttl) { throw ValidationError("--ttl takes a number from 1 to 255.") }
         guard (1...10_000).contains(requests) else {
             throw ValidationError("--requests takes a number from 1 to 10000, not \(requests).")
         }
@@ -57,6 +64,9 @@ struct FlowOptions: ParsableArguments {
     }
 
     private func validateSizes(_ transport: IPProtocol) throws {
+        if transport == .tcp, pmtudisc != nil {
+            throw ValidationError("--pmtudisc is for UDP and ICMP: TCP learns the path's MTU by itself.")
+        }
         if transport != .tcp, responseBytes != nil || keepalive {
             let name = responseBytes != nil ? "--response-bytes" : "--keepalive"
             throw ValidationError("\(name) is for TCP: a UDP or ICMP answer holds what was sent.")
@@ -113,6 +123,8 @@ struct FlowOptions: ParsableArguments {
             let host = to.hostName.isEmpty ? nil : to.hostName
             var request = FlowRequest(
                 from: id, to: to.address, port: to.port, protocol: transport, host: host, timeout: wait)
+            request.timeToLive = ttl.map { UInt8(clamping: $0) }
+            request.pathMTUDiscovery = pmtudisc ?? .want
             request.requestOctets = requestBytes.flatMap { octets($0) }
             request.responseOctets = responseBytes.flatMap { octets($0) }
             request.requests = requests
@@ -124,6 +136,8 @@ struct FlowOptions: ParsableArguments {
         }
     }
 }
+
+extension PathMTUDiscovery: ExpressibleByArgument {}
 
 /// A number of octets as Kubernetes writes quantities (`3000`, `100k`, `10Mi`), with or without a B at the end.
 func octets(_ text: String) -> Int? {

@@ -195,7 +195,7 @@ struct LabServe: ParsableCommand {
             guard let server = RealServer(text) else {
                 throw wrongInput("'\(text)' is no socket", hint: "write tcp/0.0.0.0:8080=NAME or udp/0.0.0.0:53")
             }
-            do throws(LabError) { try loop.serve(server) } catch { throw noLab(error) }
+            do throws(LabError) { try loop.serve(everywhere: server) } catch { throw noLab(error) }
         }
         while !Interruption.isRequested { loop.turn(until: .max) }
     }

@@ -32,13 +32,10 @@ struct Trace: ParsableCommand {
     var backend: String?
     @Flag(help: "Show the hops of the way, as traceroute does: UDP probes with a growing TTL, or those of --protocol.")
     var traceroute = false
-    @Option(help: ArgumentHelp("The TTL of what the client sends; its machine's default unless given.", valueName: "n"))
-    var ttl: Int?
     @Option(name: .shortAndLong, help: "text or json.") var output = OutputFormat.text
 
     func validate() throws {
-        if let ttl, !(1...255).contains(ttl) { throw ValidationError("--ttl takes a number from 1 to 255.") }
-        if traceroute, minimal || detail || allBackends || backend != nil || ttl != nil {
+        if traceroute, minimal || detail || allBackends || backend != nil || flow.ttl != nil {
             throw ValidationError(
                 "--traceroute goes with none of --minimal, --detail, --all-backends, --backend and --ttl.")
         }
@@ -53,9 +50,8 @@ struct Trace: ParsableCommand {
         let realised = try cluster.cluster()
         var simulator = Simulator(realised, seed: cluster.seed)
         if traceroute { return try traceroute(in: realised, &simulator) }
-        var request = try flow.request(
+        let request = try flow.request(
             from: source, to: destination, in: realised, namespace: cluster.namespace, &simulator)
-        request.timeToLive = ttl.map { UInt8(clamping: $0) }
         let level: TraceLevel = minimal ? .minimal : detail ? .detail : .normal
         let text = TraceText(level: level, usesColour: !minimal && usesColour())
         let json = TraceJSON(includesRules: detail)

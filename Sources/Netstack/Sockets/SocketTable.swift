@@ -34,6 +34,7 @@ struct Socket: Sendable {
     var provesNextHop = false
     /// IP_TTL; nil for the namespace's default.
     var timeToLive: UInt8?
+    var pathMTUDiscovery = PathMTUDiscovery.want
     /// For accepted connections, the listener.
     var listener: SocketID?
     /// What the owner calls the socket, for example the name of the pod that listens.
@@ -184,14 +185,16 @@ extension NetworkNamespace {
 
     /// A UDP socket connected to one peer. Throws when there is no route or no port.
     package mutating func connectUDP(
-        to remote: SocketAddress, timeToLive: UInt8? = nil, _ context: inout PathContext
+        to remote: SocketAddress, timeToLive: UInt8? = nil, pathMTUDiscovery: PathMTUDiscovery = .want,
+        _ context: inout PathContext
     ) throws(SocketError) -> SocketID {
         let local = try localEnd(.udp, for: remote, &context)
         return sockets.add(
             Socket(
                 kind: .udp, local: local, remote: remote,
                 identification: UInt16(truncatingIfNeeded: context.random.next()),
-                flowHash: UInt32(truncatingIfNeeded: context.random.next()) | 1, timeToLive: timeToLive))
+                flowHash: UInt32(truncatingIfNeeded: context.random.next()) | 1, timeToLive: timeToLive,
+                pathMTUDiscovery: pathMTUDiscovery))
     }
 
     /// The address and ephemeral port a new connection to `remote` gets.
@@ -230,15 +233,14 @@ extension NetworkNamespace {
         } else {
             identification = nextIdentification(from: source, to: remote.address, .udp, &context)
         }
-        let fits =
-            payload.count + UDPHeader.length + headerLength(towards: remote.address)
-            <= pathMTU(to: remote.address, by: route, at: context.now)
+        let dontFragment = try dontFragment(
+            socket, UDPHeader.length + payload.count, to: remote.address, by: route, at: context.now)
         var (packet, start) = makePacket(
             LocalHeader(
                 protocol: .udp, source: source, destination: remote.address, timeToLive: socket.timeToLive,
-                identification: identification, dontFragment: fits, flowHash: socket.flowHash),
+                identification: identification, dontFragment: dontFragment, flowHash: socket.flowHash),
             length: UDPHeader.length + payload.count, &context)
-        packet.ignoresDontFragment = true
+        packet.ignoresDontFragment = socket.pathMTUDiscovery != .do
         packet.lacksChecksum = links[route.egress.index].isLoopback
         context.arena.withMutableBytes(packet) { bytes in
             UDPHeader(sourcePort: socket.local.port, destinationPort: remote.port, payloadLength: payload.count)
@@ -251,17 +253,32 @@ extension NetworkNamespace {
         guard localOutput(packet, by: route, &context) else { throw .accessDenied }
     }
 
+    /// Whether a packet of that many octets behind its network header gets DF (ip_dont_fragment). Throws EMSGSIZE when
+    /// it must not be cut and does not fit.
+    private func dontFragment(
+        _ socket: Socket, _ length: Int, to destination: IPAddress, by route: RouteResult, at now: Nanoseconds
+    ) throws(SocketError) -> Bool {
+        let fits = length + headerLength(towards: destination) <= pathMTU(to: destination, by: route, at: now)
+        switch socket.pathMTUDiscovery {
+        case .want: return fits
+        case .dont: return false
+        case .do: if fits { return true } else { throw .messageTooLong }
+        }
+    }
+
     /// Sends an ICMP echo request as ping(8) does, with 56 octets unless told, and returns the socket that hears the
     /// answer.
     package mutating func ping(
         _ target: IPAddress, sequence: UInt16 = 1, octets: Int? = nil, timeToLive: UInt8? = nil,
-        _ context: inout PathContext
+        pathMTUDiscovery: PathMTUDiscovery = .want, _ context: inout PathContext
     ) throws(SocketError) -> SocketID {
         guard case .route(let route) = routeOutput(target) else { throw .networkUnreachable }
         guard let source = sourceAddress(for: route, to: target) else { throw .addressNotAvailable }
         let identifier = UInt16(truncatingIfNeeded: context.random.next())
         let socket = sockets.add(
-            Socket(kind: .echo(identifier: identifier), local: SocketAddress(source, identifier)))
+            Socket(
+                kind: .echo(identifier: identifier), local: SocketAddress(source, identifier),
+                pathMTUDiscovery: pathMTUDiscovery))
         try pingAgain(socket, target, sequence: sequence, octets: octets, timeToLive: timeToLive, &context)
         return socket
     }
@@ -279,14 +296,17 @@ extension NetworkNamespace {
         let payload = (0..<length).map { $0 < 16 ? 0 : UInt8(truncatingIfNeeded: $0) }
         let isIPv4 = target.family == .ipv4
         let `protocol` = isIPv4 ? IPProtocol.icmp : .icmpv6
-        let fits =
-            length + 8 + headerLength(towards: target) <= pathMTU(to: target, by: route, at: context.now)
+        let socket = sockets.sockets[id.index]
+        let dontFragment = try dontFragment(socket, 8 + length, to: target, by: route, at: context.now)
+        // What may not be cut needs no id (ip_select_ident).
+        let needsIdentification = isIPv4 && socket.pathMTUDiscovery != .do
         var (packet, start) = makePacket(
             LocalHeader(
                 protocol: `protocol`, source: source, destination: target, timeToLive: timeToLive,
-                identification: isIPv4 ? nextIdentification(from: source, to: target, .icmp, &context) : 0,
-                dontFragment: fits), length: 8 + payload.count, &context)
-        packet.ignoresDontFragment = true
+                identification: needsIdentification
+                    ? nextIdentification(from: source, to: target, .icmp, &context) : 0,
+                dontFragment: dontFragment), length: 8 + payload.count, &context)
+        packet.ignoresDontFragment = socket.pathMTUDiscovery != .do
         context.arena.withMutableBytes(packet) { bytes in
             let type = isIPv4 ? ICMPv4Kind.echoRequest.type : ICMPv6Kind.echoRequest.type
             bytes.storeUInt8(type, at: start)
