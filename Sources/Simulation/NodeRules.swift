@@ -44,8 +44,7 @@ extension Simulator {
         case .ipv4: return namespace(id).ruleset
         case .ipv6:
             let rules = namespace(id).rulesetIPv6
-            let isDumped = cluster.dumps[node]?.contains { $0.holds(.ipv6) } == true
-            return rules.isEmpty && !isDumped ? ipv6Ruleset(of: object).ruleset : rules
+            return rules.isEmpty && !cluster.hasDump(of: node, for: .ipv6) ? ipv6Ruleset(of: object).ruleset : rules
         }
     }
 

@@ -123,3 +123,11 @@ extension NetworkNamespace {
         }
     }
 }
+
+extension Cluster {
+    /// Whether a dump of a real node stands in for its rules of a family.
+    func hasDump(of node: String, for family: AddressFamily) -> Bool {
+        for dump in dumps[node] ?? [] where dump.holds(family) { return true }
+        return false
+    }
+}
