@@ -60,9 +60,7 @@ import Wire
         }
 
         var socket: SocketID { SocketID(1) }
-        var state: TCPState? {
-            if case .tcp(let connection) = harness.host.sockets.sockets[1].kind { connection.state } else { nil }
-        }
+        var state: TCPState? { harness.host.sockets[tcp: socket]?.state }
         func application(_ body: (inout NetworkNamespace, inout PathContext) -> Void) {
             body(&harness.host, &harness.context)
             harness.settle()

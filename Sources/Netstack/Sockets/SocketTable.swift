@@ -17,7 +17,7 @@ struct Socket: Sendable {
     enum Kind: Sendable {
         case closed
         case tcpListener
-        case tcp(TCPConnection)
+        case tcp
         case udp
         case echo(identifier: UInt16)
     }
@@ -49,6 +49,8 @@ public struct SocketTable: Sendable {
     }
 
     var sockets: [Socket] = []
+    /// What TCP sockets remember, by socket, apart from the sockets so that it changes in place.
+    private var connections: [TCPConnection?] = []
     /// TCP connections that wait for an acknowledgment or owe one.
     private(set) var unsettled = 0
     private var connected: [Pair: SocketID] = [:]
@@ -59,14 +61,15 @@ public struct SocketTable: Sendable {
 
     public init() {}
 
-    mutating func add(_ socket: Socket) -> SocketID {
+    mutating func add(_ socket: Socket, _ connection: TCPConnection? = nil) -> SocketID {
         let id = SocketID(sockets.count)
         sockets.append(socket)
+        connections.append(connection)
         switch socket.kind {
         case .closed: break
         case .tcpListener: listeners[socket.local.port, default: []].append(id)
-        case .tcp(let connection):
-            if connection.isUnsettled { unsettled += 1 }
+        case .tcp:
+            if connection?.isUnsettled == true { unsettled += 1 }
             if let remote = socket.remote { connected[Pair(local: socket.local, remote: remote)] = id }
         case .udp:
             if let remote = socket.remote {
@@ -81,31 +84,18 @@ public struct SocketTable: Sendable {
 
     /// The connection of a TCP socket; nil for other sockets.
     subscript(tcp id: SocketID) -> TCPConnection? {
-        get {
-            if case .tcp(let connection) = sockets[id.index].kind { return connection }
-            return nil
-        }
+        _read { yield connections[id.index] }
         _modify {
-            // Taken out while it changes, so that its arrays are not copied.
-            var connection: TCPConnection?
-            if case .tcp(let present) = sockets[id.index].kind {
-                connection = present
-                sockets[id.index].kind = .closed
-                unsettled -= present.isUnsettled ? 1 : 0
-            }
-            defer {
-                if let connection {
-                    unsettled += connection.isUnsettled ? 1 : 0
-                    sockets[id.index].kind = .tcp(connection)
-                }
-            }
-            yield &connection
+            let was = connections[id.index]?.isUnsettled == true ? 1 : 0
+            defer { unsettled += (connections[id.index]?.isUnsettled == true ? 1 : 0) - was }
+            yield &connections[id.index]
         }
     }
 
     mutating func remove(_ id: SocketID) {
         let socket = sockets[id.index]
-        if case .tcp(let connection) = socket.kind, connection.isUnsettled { unsettled -= 1 }
+        if connections[id.index]?.isUnsettled == true { unsettled -= 1 }
+        connections[id.index] = nil
         switch socket.kind {
         case .closed: break
         case .tcpListener: listeners[socket.local.port]?.removeAll { $0 == id }

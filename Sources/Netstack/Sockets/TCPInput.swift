@@ -72,9 +72,10 @@ extension NetworkNamespace {
         connection.handshakeSent = context.now
         let socket = sockets.add(
             Socket(
-                kind: .tcp(connection), local: local, remote: remote,
+                kind: .tcp, local: local, remote: remote,
                 identification: UInt16(truncatingIfNeeded: context.random.next()),
-                flowHash: UInt32(truncatingIfNeeded: context.random.next()) | 1, listener: listener))
+                flowHash: UInt32(truncatingIfNeeded: context.random.next()) | 1, listener: listener),
+            connection)
         sendSYNACK(socket, isRetransmission: false, &context)
         setTimer(socket, .retransmission, after: connection.roundTrip.timeout, &context)
     }

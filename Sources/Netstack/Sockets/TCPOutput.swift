@@ -40,9 +40,10 @@ extension NetworkNamespace {
         connection.sendsKeepalives = sendsKeepalives
         let id = sockets.add(
             Socket(
-                kind: .tcp(connection), local: local, remote: remote,
+                kind: .tcp, local: local, remote: remote,
                 identification: UInt16(truncatingIfNeeded: context.random.next()),
-                flowHash: UInt32(truncatingIfNeeded: context.random.next()) | 1, timeToLive: timeToLive))
+                flowHash: UInt32(truncatingIfNeeded: context.random.next()) | 1, timeToLive: timeToLive),
+            connection)
         sendSYN(id, isRetransmission: false, &context)
         setTimer(id, .retransmission, after: connection.roundTrip.timeout, &context)
         return id
