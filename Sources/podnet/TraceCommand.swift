@@ -34,6 +34,8 @@ struct Trace: ParsableCommand {
     var traceroute = false
     @Option(help: ArgumentHelp("The TTL of what the client sends; its machine's default unless given.", valueName: "n"))
     var ttl: Int?
+    @Flag(help: "Let interfaces come up when the request starts, with what a host sends of its own accord then.")
+    var noise = false
     @Option(name: .shortAndLong, help: "text or json.") var output = OutputFormat.text
 
     func validate() throws {
@@ -41,6 +43,9 @@ struct Trace: ParsableCommand {
         if traceroute, minimal || detail || allBackends || backend != nil || ttl != nil {
             throw ValidationError(
                 "--traceroute goes with none of --minimal, --detail, --all-backends, --backend and --ttl.")
+        }
+        if noise, traceroute || allBackends || backend != nil {
+            throw ValidationError("--noise goes with none of --traceroute, --all-backends and --backend.")
         }
         if minimal && detail { throw ValidationError("--minimal and --detail exclude each other.") }
         if allBackends && backend != nil { throw ValidationError("--all-backends and --backend exclude each other.") }
@@ -65,7 +70,13 @@ struct Trace: ParsableCommand {
             if backends.contains(where: { $0.trace.verdict != .delivered }) { throw ExitCode(1) }
             return
         }
+        if noise { simulator.startBackground() }
         let trace = try trace(request, &simulator)
+        if noise {
+            printError(
+                "podnet: interfaces sent \(simulator.backgroundPackets) packets of their own accord meanwhile; "
+                    + "podnet capture --noise shows them")
+        }
         print(output == .text ? text.text(trace) : json.value(trace).text() + "\n", terminator: "")
         if trace.verdict != .delivered { throw ExitCode(1) }
     }
