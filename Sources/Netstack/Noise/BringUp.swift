@@ -1,8 +1,8 @@
-// When an interface that comes up with IPv6 on sends what, as addrconf_dad_start, addrconf_dad_completed and addrconf_rs_timer of
-// net/ipv6/addrconf.c, mld_ifc_event of mcast.c, igmp_ifc_event of igmp.c and arp_notify of devinet.c time it. What
-// differs between interfaces is what the CNI bridge plugin and flannel set: pods' addresses are taken for unique, and
-// neither bridges, their ports nor VXLAN devices ask for routers. Simplified: reports of further IPv6 addresses and of
-// routers' groups are missing, and so is what a bridge sends before it has a port.
+// When an interface that comes up with IPv6 on sends what: addrconf_dad_start, addrconf_dad_completed and
+// addrconf_rs_timer of net/ipv6/addrconf.c, mld_ifc_event of mcast.c, igmp_ifc_event of igmp.c and arp_notify of
+// devinet.c. What differs between interfaces the CNI bridge plugin and flannel have set: pods' addresses are taken for
+// unique, and bridges, their ports and VXLAN devices ask for no routers. Simplified: reports name no groups of further
+// IPv6 addresses and of routers, and what a bridge sends before it has a port is missing.
 
 package import Addressing
 
@@ -80,10 +80,17 @@ extension NetworkNamespace {
         context.schedule(.background(link, .routerSolicitation(waited: interval)), in: id, after: interval)
     }
 
+    /// Routers do not. Where there are no IPv6 addresses nobody turns forwarding on, whatever the switch says here.
     private func asksForRouters(_ link: LinkID) -> Bool {
         switch links[link.index].kind {
-        case .ethernet, .veth: links[link.index].bridge == nil && !sysctls.ipv6Forward
+        case .ethernet, .veth: links[link.index].bridge == nil && !(sysctls.ipv6Forward && hasIPv6)
         default: false
+        }
+    }
+
+    private var hasIPv6: Bool {
+        links.contains { link in
+            !link.isLoopback && link.addresses.contains { $0.interface.address.family == .ipv6 && $0.scope != .link }
         }
     }
 
