@@ -42,6 +42,8 @@ package enum Timer: Hashable, Sendable, BitwiseCopyable {
     case keepalive(SocketID)
     /// The end of TIME-WAIT.
     case timeWait(SocketID, generation: UInt32)
+    /// What an interface sends of its own accord.
+    case background(LinkID, BackgroundStep)
 }
 
 /// A timer with its namespace and time.
@@ -184,6 +186,8 @@ public struct PathContext: ~Copyable {
     var natRule: RuleReference?
     /// How what rules leave to chance is decided.
     package var choices = RuleChoices()
+    /// What interfaces do of their own accord; nil for nothing.
+    package var background: BackgroundTraffic?
 
     public init(seed: UInt64) {
         random = SeededGenerator(seed: seed).stream("path")

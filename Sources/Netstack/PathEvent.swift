@@ -50,8 +50,11 @@ public struct HeaderSummary: Hashable, Sendable, BitwiseCopyable {
     public var isARP: Bool { etherType == 0x0806 }
     /// ICMP of either family.
     public var isICMP: Bool { `protocol` == .icmp || `protocol` == .icmpv6 }
-    /// ARP, or what IPv6 has in its place: solicitations and advertisements of neighbors and routers.
-    public var findsNeighbors: Bool { isARP || `protocol` == .icmpv6 && (133...137).contains(detail) }
+    /// ARP, or what IPv6 has in its place: solicitations and advertisements of neighbors and routers. Also the reports
+    /// of group members, MLDv2 and IGMP.
+    public var findsNeighbors: Bool {
+        isARP || `protocol` == .icmpv6 && ((133...137).contains(detail) || detail == 143) || `protocol`.rawValue == 2
+    }
     /// An echo reply of either family.
     public var isEchoReply: Bool { `protocol` == .icmp && detail == 0 || `protocol` == .icmpv6 && detail == 129 }
 }

@@ -107,9 +107,22 @@ public struct Simulator: ~Copyable {
         for var namespace in makeNamespaces(with: id) {
             if !faults.active.isEmpty { applyFaults(to: &namespace) }
             places[namespace.id.index] = Int32(namespaces.count)
+            if context.background != nil { namespace.comeUp(&context) }
             namespaces.append(namespace)
         }
     }
+
+    /// Interfaces come up now, with all they send of their own accord as long as the simulation runs. In a large
+    /// cluster those of a machine come up when the first packet reaches it.
+    public mutating func startBackground() {
+        precondition(namespaces.isEmpty && steps == 0, "packets have been sent")
+        context.background = BackgroundTraffic(seed: seed)
+        guard underlay.ports.count <= Self.smallCluster else { return }
+        for number in directory.owners.indices { build(NamespaceID(number)) }
+    }
+
+    /// How many packets interfaces have sent of their own accord.
+    public var backgroundPackets: Int { context.background?.packets ?? 0 }
 
     /// Calls a verb of one namespace.
     mutating func withNamespace<Result, Failure: Error>(

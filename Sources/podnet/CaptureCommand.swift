@@ -33,6 +33,12 @@ struct CaptureCommand: ParsableCommand {
     var interfaces: [String] = []
     @Option(help: "How often to ask, a second apart at least.") var count = 1
     @Option(help: "Go on capturing for this long after the start, for example 10s.") var duration: String?
+    @Flag(
+        help: """
+            Let interfaces come up when the request starts, with the frames a host sends of its own accord: IPv6 \
+            reports and solicitations, IGMP, gratuitous ARP.
+            """)
+    var noise = false
     @Option(help: "The date of the first packet, in UTC, for example 2026-01-01T00:00:00Z.") var startTime: String?
 
     func validate() throws {
@@ -70,6 +76,7 @@ struct CaptureCommand: ParsableCommand {
             // Fail before the work when the target cannot be written.
             let output = try CaptureOutput(path: path, section: CaptureSection(application: "podnet"))
             simulator.recordFrames()
+            if noise { simulator.startBackground() }
             let traces = simulator.trace(request, times: count, every: 1_000_000_000)
             if let duration, let span = nanoseconds(duration: duration) { simulator.run(until: span) }
             let export = try CaptureExport(simulator, selection)

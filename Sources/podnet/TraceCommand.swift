@@ -32,12 +32,17 @@ struct Trace: ParsableCommand {
     var backend: String?
     @Flag(help: "Show the hops of the way, as traceroute does: UDP probes with a growing TTL, or those of --protocol.")
     var traceroute = false
+    @Flag(help: "Let interfaces come up when the request starts, with what a host sends of its own accord then.")
+    var noise = false
     @Option(name: .shortAndLong, help: "text or json.") var output = OutputFormat.text
 
     func validate() throws {
         if traceroute, minimal || detail || allBackends || backend != nil || flow.ttl != nil {
             throw ValidationError(
                 "--traceroute goes with none of --minimal, --detail, --all-backends, --backend and --ttl.")
+        }
+        if noise, traceroute || allBackends || backend != nil {
+            throw ValidationError("--noise goes with none of --traceroute, --all-backends and --backend.")
         }
         if minimal && detail { throw ValidationError("--minimal and --detail exclude each other.") }
         if allBackends && backend != nil { throw ValidationError("--all-backends and --backend exclude each other.") }
@@ -61,7 +66,13 @@ struct Trace: ParsableCommand {
             if backends.contains(where: { $0.trace.verdict != .delivered }) { throw ExitCode(1) }
             return
         }
+        if noise { simulator.startBackground() }
         let trace = try trace(request, &simulator)
+        if noise {
+            printError(
+                "podnet: interfaces sent \(simulator.backgroundPackets) packets of their own accord meanwhile; "
+                    + "podnet capture --noise shows them")
+        }
         print(output == .text ? text.text(trace) : json.value(trace).text() + "\n", terminator: "")
         if trace.verdict != .delivered { throw ExitCode(1) }
     }

@@ -32,6 +32,8 @@ import Testing
         ["trace", "client", "web:80", "--requests", "2", "--interval", "-1s"],
         ["trace", "client", "web:80", "--requests", "2", "--interval", "169h"],
         ["trace", "client", "web:80", "--proxy-mode", "userspace"], ["trace", "client", "web:80", "-f"],
+        ["trace", "client", "web:80", "--noise", "--all-backends"],
+        ["trace", "client", "web:80", "--noise", "--traceroute"],
         ["capture", "client", "web:80"], ["capture", "client", "web:80", "-w", "x.pcapng", "--count", "0"],
         ["capture", "client", "web:80", "-w", "x.pcapng", "--start-time", "yesterday"],
         ["capture", "client", "web:80", "-w", "x.pcapng", "--start-time", "2026-02-30T00:00:00Z"],

@@ -51,6 +51,11 @@ extension NetworkNamespace {
             drop(packet, .deviceNotReady, &context)
             return
         }
+        if links[port.index].isNewPort {
+            links[port.index].isNewPort = false
+            drop(packet, .deviceNotReady, &context)
+            return
+        }
         var packet = packet
         let source = context.arena.loadMAC(packet, 6)
         if source.isMulticast {

@@ -48,6 +48,9 @@ public struct Link: Sendable, Hashable {
     public internal(set) var bridge: LinkID?
     /// The port sends frames back to where they came from (`bridge link set ... hairpin on`).
     public internal(set) var isHairpin = false
+    /// The bridge has not noticed yet that something is at the port's other end: it does not forward the first frame
+    /// (br_port_carrier_check).
+    var isNewPort = false
     /// Of a bridge: the host sees every frame (`ip link set ... promisc on`).
     public internal(set) var isPromiscuous = false
     public internal(set) var addresses: [Address] = []

@@ -13,6 +13,7 @@ extension NetworkNamespace {
         case .reading(let socket): readerWakes(socket, &context)
         case .delayedAcknowledgment(let socket): delayedAcknowledgmentTimer(socket, &context)
         case .keepalive(let socket): keepaliveTimer(socket, &context)
+        case .background(let link, let step): continueBackground(step, on: link, &context)
         case .timeWait(let socket, let generation):
             if let connection = sockets[tcp: socket], connection.timeWaitGeneration == generation {
                 sockets.remove(socket)
