@@ -157,16 +157,27 @@ struct SentSegments: Sendable {
         }
     }
 
-    /// Cuts all segments to a smaller size; those that were larger are lost (tcp_simple_retransmit).
+    /// Cuts all segments to a smaller size; those that were larger are lost (tcp_simple_retransmit). What left together
+    /// is still one buffer and is cut as one; a small segment at its end has passed, as its SACK will tell.
     mutating func cut(to size: UInt32, finEnd: UInt32?) {
+        func payloadEnd(_ segment: SentSegment) -> UInt32 { segment.end == finEnd ? segment.end &- 1 : segment.end }
+        func isTooLarge(_ segment: SentSegment) -> Bool {
+            payloadEnd(segment) &- segment.start > size && !segment.hasArrived
+        }
         var result: [SentSegment] = []
-        for index in 0..<count {
-            let segment = self[index]
-            let payloadEnd = segment.end == finEnd ? segment.end &- 1 : segment.end
-            guard payloadEnd &- segment.start > size, !segment.hasArrived else {
+        var index = 0
+        while index < count {
+            var segment = self[index]
+            index += 1
+            guard isTooLarge(segment) else {
                 result.append(segment)
                 continue
             }
+            while index < count, self[index].burst == segment.burst, isTooLarge(self[index]) {
+                segment.end = self[index].end
+                index += 1
+            }
+            let payloadEnd = payloadEnd(segment)
             var start = segment.start
             while start != segment.end {
                 var piece = segment
