@@ -26,8 +26,8 @@ package struct LabFlow: Sendable {
 /// What the real world showed.
 package struct RealRecording: Sendable {
     package fileprivate(set) var frames: [TappedFrame] = []
-    /// When each flow began, and how it ended.
-    package fileprivate(set) var flows: [(started: Int64, outcome: RealOutcome)] = []
+    /// When each flow began.
+    package fileprivate(set) var starts: [Int64] = []
     package fileprivate(set) var end: Int64 = 0
 }
 
@@ -112,7 +112,8 @@ package struct LabRunner {
                 loop.begin(flow.request)
             }
             work(for: flow.longest, untilClientIsDone: true)
-            recording.flows.append((began, loop.endClient()))
+            loop.endClient()
+            recording.starts.append(began)
             work(for: Self.grace)
             if Interruption.isRequested { throw LabError("interrupted") }
         }
@@ -125,7 +126,7 @@ package struct LabRunner {
     /// Lets servers and client work, and takes what the taps have seen: their rings are small.
     private mutating func work(for duration: Int64, untilClientIsDone: Bool = false) {
         let end = monotonicTime() + duration
-        while monotonicTime() < end, !Interruption.isRequested, !untilClientIsDone || loop.outcome == nil {
+        while monotonicTime() < end, !Interruption.isRequested, !untilClientIsDone || !loop.isClientDone {
             loop.turn(until: min(end, monotonicTime() + PacketTap.handOver))
             for index in taps.indices { frames += taps[index].drain(since: start) }
         }
@@ -140,7 +141,7 @@ extension Simulator {
         var chosen: [[Int]] = []
         var best: FrameComparison?
         for number in flows.indices {
-            let end = number + 1 < flows.count ? real.flows[number + 1].started : real.end
+            let end = number + 1 < flows.count ? real.starts[number + 1] : real.end
             var script: [Int]? = []
             var bestScript: [Int] = []
             var tries = 0
@@ -170,7 +171,7 @@ extension Simulator {
         var run = Simulator(again: self)
         run.recordFrames()
         for (number, flow) in flows.enumerated() {
-            run.run(until: real.flows[number].started)
+            run.run(until: real.starts[number])
             run.begin(flow.request, choices: choices[number])
         }
         run.run(until: end)

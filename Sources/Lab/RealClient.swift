@@ -2,7 +2,9 @@
 // over one socket.
 
 internal import Addressing
+internal import Netstack
 internal import Simulation
+internal import Wire
 
 /// A client at work.
 struct RealClient {
@@ -60,19 +62,18 @@ struct RealClient {
         return true
     }
 
-    /// What podnet's ping sends: 16 octets of zero where ping(8) puts the time, then a counting pattern.
     private func echoRequest() -> [UInt8] {
         let isIPv4 = request.destination.family == .ipv4
         var octets: [UInt8] = [isIPv4 ? 8 : 128, 0, 0, 0]
         for number in [identifier, UInt16(asked)] { octets += [UInt8(number >> 8), UInt8(number & 255)] }
-        octets += (0..<(request.requestOctets ?? 56)).map { $0 < 16 ? 0 : UInt8($0 & 255) }
+        octets += pingPayload(request.requestOctets)
         // The kernel fills in the checksum of ICMPv6.
         guard isIPv4 else { return octets }
-        var sum = 0
-        for (index, octet) in octets.enumerated() { sum += Int(octet) << (index % 2 == 0 ? 8 : 0) }
-        while sum > 0xffff { sum = sum >> 16 + sum & 0xffff }
-        octets[2] = UInt8(~sum >> 8 & 255)
-        octets[3] = UInt8(~sum & 255)
+        let end = octets.count
+        var span = octets.mutableSpan
+        var bytes = span.mutableBytes
+        TransportChecksum.fill(
+            .icmp, source: request.destination, destination: request.destination, in: &bytes, segment: 0..<end)
         return octets
     }
 

@@ -6,14 +6,6 @@ internal import Glibc
 internal import Netstack
 package import Simulation
 
-/// How a real flow ended.
-package enum RealOutcome: Hashable, Sendable {
-    case answered
-    /// An errno, in words.
-    case failed(String)
-    case timedOut
-}
-
 /// Servers and at most one client.
 package struct TrafficLoop {
     private enum Role {
@@ -35,8 +27,8 @@ package struct TrafficLoop {
     }
 
     private var entries: [Entry] = []
-    /// How the client fared; nil while it is at work.
-    package private(set) var outcome: RealOutcome?
+    /// The client has its answer or an error, or has given up.
+    package private(set) var isClientDone = true
 
     package init() {}
 
@@ -72,7 +64,7 @@ package struct TrafficLoop {
 
     /// Opens the client's socket in the namespace the thread is in and sends what goes out first.
     package mutating func begin(_ request: FlowRequest) {
-        outcome = nil
+        isClientDone = false
         let family = request.destination.family
         let descriptor: Int32
         switch request.protocol {
@@ -102,7 +94,7 @@ package struct TrafficLoop {
         let isPing = request.protocol != .tcp && request.protocol != .udp
         let isConnected = isPing || end.withSocketAddress { connect(descriptor, $0, $1) == 0 }
         if !isConnected, errno != EINPROGRESS {
-            outcome = .failed(lastError())
+            isClientDone = true
             close(descriptor)
             return
         }
@@ -112,11 +104,10 @@ package struct TrafficLoop {
         if request.protocol != .tcp { ask(descriptor) }
     }
 
-    /// Ends the client and says how it fared; it timed out when it had no outcome yet.
-    package mutating func endClient() -> RealOutcome {
+    /// Closes the client's socket.
+    package mutating func endClient() {
         for entry in entries where entry.client != nil { close(entry.descriptor) }
         entries.removeAll { $0.client != nil }
-        return outcome ?? .timedOut
     }
 
     /// Sends the next request.
@@ -131,7 +122,7 @@ package struct TrafficLoop {
     }
 
     private mutating func fail(_ descriptor: Int32) {
-        if outcome == nil { outcome = .failed(lastError()) }
+        isClientDone = true
         forget(descriptor)
     }
 
@@ -146,7 +137,7 @@ package struct TrafficLoop {
     package mutating func turn(until end: Int64) {
         var end = end
         for entry in entries {
-            if outcome == nil, entry.client?.hasGivenUp(at: monotonicTime()) == true { outcome = .timedOut }
+            if entry.client?.hasGivenUp(at: monotonicTime()) == true { isClientDone = true }
             guard let time = entry.client?.asksAgain else { continue }
             if time <= monotonicTime() { ask(entry.descriptor) } else { end = min(end, time) }
         }
@@ -204,21 +195,16 @@ package struct TrafficLoop {
     private mutating func news(for client: RealClient, on descriptor: Int32) {
         var client = client
         if client.isConnecting {
-            let error = option(descriptor, SO_ERROR)
-            guard error == 0 else {
-                errno = error
-                return fail(descriptor)
-            }
+            guard option(descriptor, SO_ERROR) == 0 else { return fail(descriptor) }
             usleep(100)
             ask(descriptor)
             return
         }
         guard let octets = receive(descriptor) else { return fail(descriptor) }
         if client.hears(octets, at: monotonicTime()) {
-            if client.isDone { outcome = .answered }
+            if client.isDone { isClientDone = true }
             if client.request.protocol == .tcp, client.isDone { usleep(50) }
         } else if octets.isEmpty, client.request.protocol == .tcp {
-            errno = ECONNRESET
             return fail(descriptor)
         }
         change(descriptor, to: .client(client))

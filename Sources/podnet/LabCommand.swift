@@ -27,7 +27,7 @@ struct LabCommand: ParsableCommand {
 
 struct LabOptions: ParsableArguments {
     @Option(help: "What the names of the lab's network namespaces begin with.")
-    var prefix = "podnet-"
+    var prefix = LabNames.standardPrefix
 
     func validate() throws {
         let isSound = prefix.utf8.allSatisfy { byte in

@@ -280,10 +280,9 @@ extension NetworkNamespace {
     ) throws(SocketError) {
         guard case .route(let route) = routeOutput(target) else { throw .networkUnreachable }
         let (source, identifier) = (sockets.sockets[id.index].local.address, sockets.sockets[id.index].local.port)
-        let length = octets ?? 56
+        let payload = pingPayload(octets)
+        let length = payload.count
         guard length <= 65_507 else { throw .messageTooLong }
-        // ping sends a time stamp of 16 octets, then a counting pattern.
-        let payload = (0..<length).map { $0 < 16 ? 0 : UInt8(truncatingIfNeeded: $0) }
         let isIPv4 = target.family == .ipv4
         let `protocol` = isIPv4 ? IPProtocol.icmp : .icmpv6
         let socket = sockets.sockets[id.index]
@@ -396,4 +395,10 @@ extension [NetworkNamespace] {
     package var areSettled: Bool {
         allSatisfy { $0.sockets.unsettled == 0 && !$0.neighbors.holdsPackets }
     }
+}
+
+/// What ping(8) sends behind the ICMP header, 56 octets unless told: 16 octets for the time, which stay zero here, then
+/// a counting pattern.
+package func pingPayload(_ octets: Int? = nil) -> [UInt8] {
+    (0..<(octets ?? 56)).map { $0 < 16 ? 0 : UInt8(truncatingIfNeeded: $0) }
 }
